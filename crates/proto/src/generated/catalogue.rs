@@ -1,0 +1,28 @@
+// @generated from proto/ by `make proto`. Do not edit.
+
+use super::v1::Reason;
+
+/// One row a reason: (reason, its name on the wire, gRPC status code, retryable).
+pub const CATALOGUE: &[(Reason, &str, i32, bool)] = &[
+    (Reason::Auth401MissingToken, "AUTH_401_MISSING_TOKEN", 16, false),
+    (Reason::Auth401InvalidToken, "AUTH_401_INVALID_TOKEN", 16, false),
+    (Reason::Auth403Scope, "AUTH_403_SCOPE", 7, false),
+    (Reason::Auth403Role, "AUTH_403_ROLE", 7, false),
+    (Reason::Req400InvalidSchema, "REQ_400_INVALID_SCHEMA", 3, false),
+    (Reason::Req400MissingField, "REQ_400_MISSING_FIELD", 3, false),
+    (Reason::Req422InvalidState, "REQ_422_INVALID_STATE", 9, false),
+    (Reason::Req408Deadline, "REQ_408_DEADLINE", 4, false),
+    (Reason::Job404NotFound, "JOB_404_NOT_FOUND", 5, false),
+    (Reason::Job409IdempotencyConflict, "JOB_409_IDEMPOTENCY_CONFLICT", 6, false),
+    (Reason::Job409AlreadyTerminal, "JOB_409_ALREADY_TERMINAL", 9, false),
+    (Reason::Job409StaleFence, "JOB_409_STALE_FENCE", 9, false),
+    (Reason::Job422NotCancellable, "JOB_422_NOT_CANCELLABLE", 9, false),
+    (Reason::Job503QueueUnavailable, "JOB_503_QUEUE_UNAVAILABLE", 14, true),
+    (Reason::Idempotency404NotFound, "IDEMPOTENCY_404_NOT_FOUND", 5, false),
+    (Reason::Idempotency409StaleToken, "IDEMPOTENCY_409_STALE_TOKEN", 9, false),
+    (Reason::Policy409RequiresApproval, "POLICY_409_REQUIRES_APPROVAL", 9, false),
+    (Reason::Rate429Throttled, "RATE_429_THROTTLED", 8, true),
+    (Reason::Infra503DependencyDown, "INFRA_503_DEPENDENCY_DOWN", 14, true),
+    (Reason::Infra503Draining, "INFRA_503_DRAINING", 14, true),
+    (Reason::Internal500Unexpected, "INTERNAL_500_UNEXPECTED", 13, false),
+];

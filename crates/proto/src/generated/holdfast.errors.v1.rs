@@ -1,0 +1,122 @@
+// @generated from proto/ by `make proto`. Do not edit.
+/// What a client may know of a reason without a table of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReasonTraits {
+    /// The canonical gRPC status code (google.rpc.Code) that a call failing with this reason ends with.
+    #[prost(int32, tag = "1")]
+    pub grpc_code: i32,
+    /// True where the same request, sent again after the RetryInfo delay, can succeed.
+    #[prost(bool, tag = "2")]
+    pub retryable: bool,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Reason {
+    Unspecified = 0,
+    /// The call carried no bearer token.
+    Auth401MissingToken = 1,
+    /// The token is malformed, not signed by a known key, expired, too long-lived, revoked, or meant for another audience.
+    Auth401InvalidToken = 2,
+    /// The token is valid, but not for this tenant, project or intent.
+    Auth403Scope = 3,
+    /// The token is valid, but its kind or role may not call this method.
+    Auth403Role = 4,
+    /// A field has a value that the contract does not allow; BadRequest names each of them.
+    Req400InvalidSchema = 10,
+    /// A required field is empty; BadRequest names each of them.
+    Req400MissingField = 11,
+    /// The object is in a state that does not allow this transition.
+    Req422InvalidState = 12,
+    /// The caller gave up, or the deadline of the call passed before the work began; nothing was done.
+    Req408Deadline = 13,
+    /// No such job in the tenants and projects of the caller.
+    Job404NotFound = 20,
+    /// The key was used in its window with another payload.
+    Job409IdempotencyConflict = 21,
+    /// The job has ended; a final state never changes.
+    Job409AlreadyTerminal = 22,
+    /// The lease named is not, or no longer, the job's current one.
+    Job409StaleFence = 23,
+    /// The job is in a state in which it cannot be cancelled.
+    Job422NotCancellable = 24,
+    /// The queue of the project is at its hard limit; submit again later.
+    Job503QueueUnavailable = 25,
+    /// No such key in the scope of the caller.
+    Idempotency404NotFound = 30,
+    /// The reservation token is not the current one: the reservation ran out and another caller took over.
+    Idempotency409StaleToken = 31,
+    /// The action needs a human decision first.
+    Policy409RequiresApproval = 40,
+    /// Too many calls from this caller.
+    Rate429Throttled = 50,
+    /// A store or another service that this call needs cannot be reached now.
+    Infra503DependencyDown = 60,
+    /// This instance is shutting down; the next one will answer.
+    Infra503Draining = 61,
+    /// A defect. The request id finds it in the logs.
+    Internal500Unexpected = 62,
+}
+impl Reason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REASON_UNSPECIFIED",
+            Self::Auth401MissingToken => "REASON_AUTH_401_MISSING_TOKEN",
+            Self::Auth401InvalidToken => "REASON_AUTH_401_INVALID_TOKEN",
+            Self::Auth403Scope => "REASON_AUTH_403_SCOPE",
+            Self::Auth403Role => "REASON_AUTH_403_ROLE",
+            Self::Req400InvalidSchema => "REASON_REQ_400_INVALID_SCHEMA",
+            Self::Req400MissingField => "REASON_REQ_400_MISSING_FIELD",
+            Self::Req422InvalidState => "REASON_REQ_422_INVALID_STATE",
+            Self::Req408Deadline => "REASON_REQ_408_DEADLINE",
+            Self::Job404NotFound => "REASON_JOB_404_NOT_FOUND",
+            Self::Job409IdempotencyConflict => "REASON_JOB_409_IDEMPOTENCY_CONFLICT",
+            Self::Job409AlreadyTerminal => "REASON_JOB_409_ALREADY_TERMINAL",
+            Self::Job409StaleFence => "REASON_JOB_409_STALE_FENCE",
+            Self::Job422NotCancellable => "REASON_JOB_422_NOT_CANCELLABLE",
+            Self::Job503QueueUnavailable => "REASON_JOB_503_QUEUE_UNAVAILABLE",
+            Self::Idempotency404NotFound => "REASON_IDEMPOTENCY_404_NOT_FOUND",
+            Self::Idempotency409StaleToken => "REASON_IDEMPOTENCY_409_STALE_TOKEN",
+            Self::Policy409RequiresApproval => "REASON_POLICY_409_REQUIRES_APPROVAL",
+            Self::Rate429Throttled => "REASON_RATE_429_THROTTLED",
+            Self::Infra503DependencyDown => "REASON_INFRA_503_DEPENDENCY_DOWN",
+            Self::Infra503Draining => "REASON_INFRA_503_DRAINING",
+            Self::Internal500Unexpected => "REASON_INTERNAL_500_UNEXPECTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "REASON_AUTH_401_MISSING_TOKEN" => Some(Self::Auth401MissingToken),
+            "REASON_AUTH_401_INVALID_TOKEN" => Some(Self::Auth401InvalidToken),
+            "REASON_AUTH_403_SCOPE" => Some(Self::Auth403Scope),
+            "REASON_AUTH_403_ROLE" => Some(Self::Auth403Role),
+            "REASON_REQ_400_INVALID_SCHEMA" => Some(Self::Req400InvalidSchema),
+            "REASON_REQ_400_MISSING_FIELD" => Some(Self::Req400MissingField),
+            "REASON_REQ_422_INVALID_STATE" => Some(Self::Req422InvalidState),
+            "REASON_REQ_408_DEADLINE" => Some(Self::Req408Deadline),
+            "REASON_JOB_404_NOT_FOUND" => Some(Self::Job404NotFound),
+            "REASON_JOB_409_IDEMPOTENCY_CONFLICT" => {
+                Some(Self::Job409IdempotencyConflict)
+            }
+            "REASON_JOB_409_ALREADY_TERMINAL" => Some(Self::Job409AlreadyTerminal),
+            "REASON_JOB_409_STALE_FENCE" => Some(Self::Job409StaleFence),
+            "REASON_JOB_422_NOT_CANCELLABLE" => Some(Self::Job422NotCancellable),
+            "REASON_JOB_503_QUEUE_UNAVAILABLE" => Some(Self::Job503QueueUnavailable),
+            "REASON_IDEMPOTENCY_404_NOT_FOUND" => Some(Self::Idempotency404NotFound),
+            "REASON_IDEMPOTENCY_409_STALE_TOKEN" => Some(Self::Idempotency409StaleToken),
+            "REASON_POLICY_409_REQUIRES_APPROVAL" => {
+                Some(Self::Policy409RequiresApproval)
+            }
+            "REASON_RATE_429_THROTTLED" => Some(Self::Rate429Throttled),
+            "REASON_INFRA_503_DEPENDENCY_DOWN" => Some(Self::Infra503DependencyDown),
+            "REASON_INFRA_503_DRAINING" => Some(Self::Infra503Draining),
+            "REASON_INTERNAL_500_UNEXPECTED" => Some(Self::Internal500Unexpected),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+// @generated from proto/ by `make proto`. Do not edit.
+/// The CloudEvents attributes, plus what every Holdfast event carries. Payloads, results and secrets are never in it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Envelope {
+    /// CloudEvents id: a UUIDv7, the same on every delivery. Consumers deduplicate by it.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// CloudEvents source: the service that owns the fact, "holdfast.jobs".
+    #[prost(string, tag = "2")]
+    pub source: ::prost::alloc::string::String,
+    /// CloudEvents specversion, "1.0".
+    #[prost(string, tag = "3")]
+    pub spec_version: ::prost::alloc::string::String,
+    /// CloudEvents type: the event name, "job.done".
+    #[prost(string, tag = "4")]
+    pub event_name: ::prost::alloc::string::String,
+    /// CloudEvents time: when the change was committed to, by the database's clock.
+    #[prost(message, optional, tag = "5")]
+    pub occurred_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Version of the typed data.
+    #[prost(uint32, tag = "6")]
+    pub schema_version: u32,
+    #[prost(string, tag = "10")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "11")]
+    pub project_id: ::prost::alloc::string::String,
+    /// Empty for events that concern no job.
+    #[prost(string, tag = "12")]
+    pub job_id: ::prost::alloc::string::String,
+    /// Who caused it: a principal, or "system:<task>" for background work.
+    #[prost(string, tag = "13")]
+    pub actor_id: ::prost::alloc::string::String,
+    /// The key of the command that caused it; empty for background work.
+    #[prost(string, tag = "14")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    #[prost(string, tag = "15")]
+    pub request_id: ::prost::alloc::string::String,
+    /// W3C trace context of the command that caused it; the trace id is its second part. Empty where tracing was off.
+    #[prost(string, tag = "16")]
+    pub traceparent: ::prost::alloc::string::String,
+    #[prost(string, tag = "17")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// Events with one ordering key are delivered in the order of key_seq, which starts at 1 and has no gaps.
+    #[prost(string, tag = "20")]
+    pub ordering_key: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "21")]
+    pub key_seq: u64,
+    /// One message of this package, by type URL "type.googleapis.com/holdfast.events.v1.<Message>".
+    #[prost(message, optional, tag = "30")]
+    pub data: ::core::option::Option<::prost_types::Any>,
+}
+/// job.queued: submitted, or released by a draining worker.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobQueued {
+    #[prost(string, tag = "1")]
+    pub intent: ::prost::alloc::string::String,
+    /// "project" or "infra".
+    #[prost(string, tag = "2")]
+    pub queue: ::prost::alloc::string::String,
+    /// "A", "B" or "C".
+    #[prost(string, tag = "3")]
+    pub tier: ::prost::alloc::string::String,
+    #[prost(int32, tag = "4")]
+    pub priority: i32,
+    /// Not leased before this time; absent where the job may run at once.
+    #[prost(message, optional, tag = "5")]
+    pub run_after: ::core::option::Option<::prost_types::Timestamp>,
+    /// True where a worker gave the job back unfinished; no attempt is spent.
+    #[prost(bool, tag = "6")]
+    pub released: bool,
+    /// BLAKE3 of the payload, 32 bytes.
+    #[prost(bytes = "vec", tag = "7")]
+    pub payload_digest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "8")]
+    pub payload_bytes: u64,
+}
+/// job.running: leased to a worker.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobRunning {
+    #[prost(int32, tag = "1")]
+    pub attempt: i32,
+    #[prost(string, tag = "2")]
+    pub worker_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub lease_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub fencing_token: u64,
+    #[prost(message, optional, tag = "5")]
+    pub lease_expires_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// job.retrying: an attempt failed or its lease was lost; the job waits for its back-off.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobRetrying {
+    #[prost(int32, tag = "1")]
+    pub attempt: i32,
+    #[prost(message, optional, tag = "2")]
+    pub failure: ::core::option::Option<JobFailure>,
+    #[prost(message, optional, tag = "3")]
+    pub next_attempt_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// job.done
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobDone {
+    #[prost(int32, tag = "1")]
+    pub attempt: i32,
+    #[prost(uint64, tag = "2")]
+    pub fencing_token: u64,
+    /// BLAKE3 of the result, 32 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub result_digest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "4")]
+    pub result_bytes: u64,
+    /// Time under lease over all attempts.
+    #[prost(uint64, tag = "5")]
+    pub run_ms: u64,
+}
+/// job.failed: not retryable, or no retries left.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobFailed {
+    #[prost(int32, tag = "1")]
+    pub attempt: i32,
+    #[prost(message, optional, tag = "2")]
+    pub failure: ::core::option::Option<JobFailure>,
+    #[prost(bool, tag = "3")]
+    pub retries_exhausted: bool,
+}
+/// job.timed_out
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobTimedOut {
+    #[prost(int32, tag = "1")]
+    pub attempt: i32,
+    /// The clock that ran out: "run" or "max_age".
+    #[prost(string, tag = "2")]
+    pub clock: ::prost::alloc::string::String,
+}
+/// job.cancelled
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobCancelled {
+    /// What the canceller gave as reason; at most 512 characters.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(int32, tag = "2")]
+    pub attempt: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobFailure {
+    /// The worker's own code, or "lease_lost".
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// At most 1,024 characters; what the worker said, so it must hold no secrets.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+}

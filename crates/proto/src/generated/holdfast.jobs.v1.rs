@@ -1,0 +1,2658 @@
+// @generated from proto/ by `make proto`. Do not edit.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyScope {
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub project_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub intent: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReserveKeyRequest {
+    #[prost(message, optional, tag = "1")]
+    pub scope: ::core::option::Option<KeyScope>,
+    /// What makes two requests the same: 1 byte to 960 KiB, hashed by the service and not kept.
+    #[prost(bytes = "vec", tag = "2")]
+    pub request: ::prost::alloc::vec::Vec<u8>,
+    /// Media type of request; JSON is compared in its canonical form. "application/json" when empty.
+    #[prost(string, tag = "3")]
+    pub content_type: ::prost::alloc::string::String,
+    /// How long the caller may work before another may take over: 1 s to 1 h; 30 s when absent.
+    #[prost(message, optional, tag = "4")]
+    pub lease: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReserveKeyResponse {
+    #[prost(oneof = "reserve_key_response::Outcome", tags = "1, 2, 3")]
+    pub outcome: ::core::option::Option<reserve_key_response::Outcome>,
+}
+/// Nested message and enum types in `ReserveKeyResponse`.
+pub mod reserve_key_response {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Granted {
+        /// Grows with every grant of this key; goes with CompleteKey.
+        #[prost(uint64, tag = "1")]
+        pub token: u64,
+        #[prost(message, optional, tag = "2")]
+        pub lease_expires_at: ::core::option::Option<::prost_types::Timestamp>,
+        /// True where an earlier holder's lease ran out: what it did is unknown.
+        #[prost(bool, tag = "3")]
+        pub earlier_outcome_unknown: bool,
+        #[prost(int64, tag = "4")]
+        pub generation: i64,
+        #[prost(message, optional, tag = "5")]
+        pub window_end: ::core::option::Option<::prost_types::Timestamp>,
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct InProgress {
+        /// Ask again then.
+        #[prost(message, optional, tag = "1")]
+        pub lease_expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Completed {
+        #[prost(bytes = "vec", tag = "1")]
+        pub outcome: ::prost::alloc::vec::Vec<u8>,
+        #[prost(string, tag = "2")]
+        pub content_type: ::prost::alloc::string::String,
+        #[prost(message, optional, tag = "3")]
+        pub completed_at: ::core::option::Option<::prost_types::Timestamp>,
+        #[prost(int64, tag = "4")]
+        pub generation: i64,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "1")]
+        Granted(Granted),
+        #[prost(message, tag = "2")]
+        InProgress(InProgress),
+        #[prost(message, tag = "3")]
+        Completed(Completed),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompleteKeyRequest {
+    #[prost(message, optional, tag = "1")]
+    pub scope: ::core::option::Option<KeyScope>,
+    #[prost(uint64, tag = "2")]
+    pub token: u64,
+    /// At most 64 KiB; given to every later caller of the key.
+    #[prost(bytes = "vec", tag = "3")]
+    pub outcome: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "4")]
+    pub content_type: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompleteKeyResponse {
+    #[prost(message, optional, tag = "1")]
+    pub completed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// True where the same token had completed the key with the same outcome before.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetKeyRequest {
+    #[prost(message, optional, tag = "1")]
+    pub scope: ::core::option::Option<KeyScope>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetKeyResponse {
+    #[prost(enumeration = "KeyState", tag = "1")]
+    pub state: i32,
+    #[prost(int64, tag = "2")]
+    pub generation: i64,
+    #[prost(message, optional, tag = "3")]
+    pub first_seen_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub last_seen_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "5")]
+    pub window_end: ::core::option::Option<::prost_types::Timestamp>,
+    /// Present where the key queued a job.
+    #[prost(string, tag = "6")]
+    pub job_id: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "7")]
+    pub outcome: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "8")]
+    pub content_type: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "9")]
+    pub lease_expires_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum KeyState {
+    Unspecified = 0,
+    /// Somebody works under the reservation, or its lease ran out and nobody has taken over.
+    Reserved = 1,
+    Completed = 2,
+}
+impl KeyState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "KEY_STATE_UNSPECIFIED",
+            Self::Reserved => "KEY_STATE_RESERVED",
+            Self::Completed => "KEY_STATE_COMPLETED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "KEY_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "KEY_STATE_RESERVED" => Some(Self::Reserved),
+            "KEY_STATE_COMPLETED" => Some(Self::Completed),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod idempotency_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The idempotency ledger, for the intents of other services.
+    ///
+    /// A caller reserves a key, does its work and completes the key with an outcome that every later caller is given. The
+    /// reservation is a lease: when it runs out, the next caller with the same request takes over with a higher token and is
+    /// told that the outcome of the earlier one is unknown, so that it looks before it acts. A CompleteKey with a token that is
+    /// no longer the current one is refused.
+    ///
+    /// Scope of a key: (tenant, project, intent, actor, key). The window opens at the first use and lasts 24 h by default.
+    #[derive(Debug, Clone)]
+    pub struct IdempotencyServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl IdempotencyServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> IdempotencyServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> IdempotencyServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            IdempotencyServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        pub async fn reserve_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReserveKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReserveKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.IdempotencyService/ReserveKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.jobs.v1.IdempotencyService", "ReserveKey"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn complete_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CompleteKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompleteKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.IdempotencyService/CompleteKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.jobs.v1.IdempotencyService", "CompleteKey"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetKeyResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.IdempotencyService/GetKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.jobs.v1.IdempotencyService", "GetKey"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod idempotency_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with IdempotencyServiceServer.
+    #[async_trait]
+    pub trait IdempotencyService: std::marker::Send + std::marker::Sync + 'static {
+        async fn reserve_key(
+            &self,
+            request: tonic::Request<super::ReserveKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReserveKeyResponse>,
+            tonic::Status,
+        >;
+        async fn complete_key(
+            &self,
+            request: tonic::Request<super::CompleteKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompleteKeyResponse>,
+            tonic::Status,
+        >;
+        async fn get_key(
+            &self,
+            request: tonic::Request<super::GetKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetKeyResponse>, tonic::Status>;
+    }
+    /// The idempotency ledger, for the intents of other services.
+    ///
+    /// A caller reserves a key, does its work and completes the key with an outcome that every later caller is given. The
+    /// reservation is a lease: when it runs out, the next caller with the same request takes over with a higher token and is
+    /// told that the outcome of the earlier one is unknown, so that it looks before it acts. A CompleteKey with a token that is
+    /// no longer the current one is refused.
+    ///
+    /// Scope of a key: (tenant, project, intent, actor, key). The window opens at the first use and lasts 24 h by default.
+    #[derive(Debug)]
+    pub struct IdempotencyServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> IdempotencyServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for IdempotencyServiceServer<T>
+    where
+        T: IdempotencyService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/holdfast.jobs.v1.IdempotencyService/ReserveKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReserveKeySvc<T: IdempotencyService>(pub Arc<T>);
+                    impl<
+                        T: IdempotencyService,
+                    > tonic::server::UnaryService<super::ReserveKeyRequest>
+                    for ReserveKeySvc<T> {
+                        type Response = super::ReserveKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReserveKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdempotencyService>::reserve_key(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReserveKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.IdempotencyService/CompleteKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompleteKeySvc<T: IdempotencyService>(pub Arc<T>);
+                    impl<
+                        T: IdempotencyService,
+                    > tonic::server::UnaryService<super::CompleteKeyRequest>
+                    for CompleteKeySvc<T> {
+                        type Response = super::CompleteKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CompleteKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdempotencyService>::complete_key(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompleteKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.IdempotencyService/GetKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetKeySvc<T: IdempotencyService>(pub Arc<T>);
+                    impl<
+                        T: IdempotencyService,
+                    > tonic::server::UnaryService<super::GetKeyRequest>
+                    for GetKeySvc<T> {
+                        type Response = super::GetKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdempotencyService>::get_key(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for IdempotencyServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "holdfast.jobs.v1.IdempotencyService";
+    impl<T> tonic::server::NamedService for IdempotencyServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Bytes kept verbatim: what is read is what was written, to the byte.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Payload {
+    /// At most 960 KiB; as JSON at most 10 levels deep.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub data: ::prost::bytes::Bytes,
+    /// An RFC 9110 media type, at most 128 characters; "application/json" when empty.
+    #[prost(string, tag = "2")]
+    pub content_type: ::prost::alloc::string::String,
+}
+/// Limits that a submission may tighten, never widen, beyond those of its intent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Constraints {
+    /// Time under lease over all attempts, 1 s or more.
+    #[prost(message, optional, tag = "1")]
+    pub run_budget: ::core::option::Option<::prost_types::Duration>,
+    /// Attempts in all, 1 or more; 0 takes the intent's.
+    #[prost(int32, tag = "2")]
+    pub max_attempts: i32,
+}
+/// Why an attempt ended without a result.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Failure {
+    /// Lower-case letters, digits and underscores, at most 64; "lease_lost" where the worker was not heard of again.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// At most 1,024 characters. Goes into events: no secrets.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub occurred_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// What the holder of the lease last said of its work.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Progress {
+    /// 0 to 100.
+    #[prost(int32, tag = "1")]
+    pub percent: i32,
+    /// At most 256 characters.
+    #[prost(string, tag = "2")]
+    pub note: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Job {
+    /// A UUIDv7, made by the service.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub project_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub intent: ::prost::alloc::string::String,
+    #[prost(enumeration = "Queue", tag = "5")]
+    pub queue: i32,
+    #[prost(enumeration = "RiskTier", tag = "6")]
+    pub tier: i32,
+    /// 0 (default) to 9 (first). Orders jobs within one project.
+    #[prost(int32, tag = "7")]
+    pub priority: i32,
+    #[prost(enumeration = "JobState", tag = "8")]
+    pub state: i32,
+    /// The principal that submitted it.
+    #[prost(string, tag = "9")]
+    pub actor_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "11")]
+    pub payload: ::core::option::Option<Payload>,
+    /// Present in state DONE.
+    #[prost(message, optional, tag = "12")]
+    pub result: ::core::option::Option<Payload>,
+    #[prost(message, optional, tag = "13")]
+    pub constraints: ::core::option::Option<Constraints>,
+    /// Attempts begun, the running one included.
+    #[prost(int32, tag = "20")]
+    pub attempt: i32,
+    #[prost(int32, tag = "21")]
+    pub max_attempts: i32,
+    /// The latest failed attempt.
+    #[prost(message, optional, tag = "22")]
+    pub last_failure: ::core::option::Option<Failure>,
+    /// Present in state RUNNING, once reported.
+    #[prost(message, optional, tag = "23")]
+    pub progress: ::core::option::Option<Progress>,
+    /// Present in state TIMED_OUT: "run" or "max_age".
+    #[prost(string, tag = "24")]
+    pub timed_out_clock: ::prost::alloc::string::String,
+    /// Present in state RUNNING.
+    #[prost(string, tag = "25")]
+    pub worker_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "26")]
+    pub lease_expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Time under lease of the attempts that have ended, in milliseconds.
+    #[prost(int64, tag = "27")]
+    pub run_ms: i64,
+    #[prost(message, optional, tag = "30")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Absent where the job may run at once.
+    #[prost(message, optional, tag = "31")]
+    pub run_after: ::core::option::Option<::prost_types::Timestamp>,
+    /// Start of the latest attempt.
+    #[prost(message, optional, tag = "32")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "33")]
+    pub finished_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Present in state RETRYING: the end of the back-off.
+    #[prost(message, optional, tag = "34")]
+    pub next_attempt_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The number of the latest transition; ListJobEvents has as many entries.
+    #[prost(int64, tag = "40")]
+    pub seq: i64,
+    #[prost(string, tag = "41")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "42")]
+    pub trace_id: ::prost::alloc::string::String,
+}
+/// One transition of a job, as recorded. Entries are never changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobEvent {
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// 1 for the submission, then without gaps.
+    #[prost(int64, tag = "2")]
+    pub seq: i64,
+    /// UNSPECIFIED for the submission.
+    #[prost(enumeration = "JobState", tag = "3")]
+    pub from_state: i32,
+    #[prost(enumeration = "JobState", tag = "4")]
+    pub to_state: i32,
+    #[prost(int32, tag = "5")]
+    pub attempt: i32,
+    #[prost(uint64, tag = "6")]
+    pub fencing_token: u64,
+    /// A principal, or "system:<task>".
+    #[prost(string, tag = "7")]
+    pub actor_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub worker_id: ::prost::alloc::string::String,
+    /// What a person would want to know: a failure, the clock that ran out, the reason of a cancellation.
+    #[prost(string, tag = "9")]
+    pub detail: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "10")]
+    pub occurred_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "11")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "12")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// The id of the event on the stream.
+    #[prost(string, tag = "13")]
+    pub event_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum JobState {
+    Unspecified = 0,
+    /// Waits for a worker, or for run_after.
+    Queued = 1,
+    /// Leased to a worker.
+    Running = 2,
+    /// An attempt failed or its lease was lost; waits for its back-off, then for a worker.
+    Retrying = 3,
+    /// Final: completed by the holder of its lease.
+    Done = 4,
+    /// Final: failed for good, or out of retries.
+    Failed = 5,
+    /// Final: a clock ran out; timed_out_clock names it.
+    TimedOut = 6,
+    /// Final: cancelled by a caller.
+    Cancelled = 7,
+}
+impl JobState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "JOB_STATE_UNSPECIFIED",
+            Self::Queued => "JOB_STATE_QUEUED",
+            Self::Running => "JOB_STATE_RUNNING",
+            Self::Retrying => "JOB_STATE_RETRYING",
+            Self::Done => "JOB_STATE_DONE",
+            Self::Failed => "JOB_STATE_FAILED",
+            Self::TimedOut => "JOB_STATE_TIMED_OUT",
+            Self::Cancelled => "JOB_STATE_CANCELLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "JOB_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "JOB_STATE_QUEUED" => Some(Self::Queued),
+            "JOB_STATE_RUNNING" => Some(Self::Running),
+            "JOB_STATE_RETRYING" => Some(Self::Retrying),
+            "JOB_STATE_DONE" => Some(Self::Done),
+            "JOB_STATE_FAILED" => Some(Self::Failed),
+            "JOB_STATE_TIMED_OUT" => Some(Self::TimedOut),
+            "JOB_STATE_CANCELLED" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+/// How much harm a job can do. A runs by itself, B runs under guardrails, C waits for a human decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RiskTier {
+    Unspecified = 0,
+    A = 1,
+    B = 2,
+    C = 3,
+}
+impl RiskTier {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RISK_TIER_UNSPECIFIED",
+            Self::A => "RISK_TIER_A",
+            Self::B => "RISK_TIER_B",
+            Self::C => "RISK_TIER_C",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RISK_TIER_UNSPECIFIED" => Some(Self::Unspecified),
+            "RISK_TIER_A" => Some(Self::A),
+            "RISK_TIER_B" => Some(Self::B),
+            "RISK_TIER_C" => Some(Self::C),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Queue {
+    Unspecified = 0,
+    /// The queue of the job's project.
+    Project = 1,
+    /// The tenant's queue for changes to infrastructure, with limits of its own.
+    Infra = 2,
+}
+impl Queue {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "QUEUE_UNSPECIFIED",
+            Self::Project => "QUEUE_PROJECT",
+            Self::Infra => "QUEUE_INFRA",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "QUEUE_UNSPECIFIED" => Some(Self::Unspecified),
+            "QUEUE_PROJECT" => Some(Self::Project),
+            "QUEUE_INFRA" => Some(Self::Infra),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SubmitJobRequest {
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    /// 1 to 64 of a-z, 0-9, '-', '\_', '.', beginning with a letter or digit.
+    #[prost(string, tag = "2")]
+    pub project_id: ::prost::alloc::string::String,
+    /// What is to be done, "repo.digest": same alphabet, at most 128.
+    #[prost(string, tag = "3")]
+    pub intent: ::prost::alloc::string::String,
+    #[prost(enumeration = "Queue", tag = "4")]
+    pub queue: i32,
+    /// Tier C is refused with POLICY_409_REQUIRES_APPROVAL: no job of that tier runs without a decision.
+    #[prost(enumeration = "RiskTier", tag = "5")]
+    pub tier: i32,
+    #[prost(int32, tag = "6")]
+    pub priority: i32,
+    /// Not leased before this time; at most 7 days ahead.
+    #[prost(message, optional, tag = "7")]
+    pub run_after: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "8")]
+    pub constraints: ::core::option::Option<Constraints>,
+    /// 1 to 256 printable ASCII characters. One job per (tenant, project, intent, actor, key) and window of 24 h.
+    #[prost(string, tag = "9")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "10")]
+    pub payload: ::core::option::Option<Payload>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SubmitJobResponse {
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// The state at the time of the answer.
+    #[prost(enumeration = "JobState", tag = "2")]
+    pub state: i32,
+    /// True where this key had queued the job before.
+    #[prost(bool, tag = "3")]
+    pub replayed: bool,
+    /// When the key may be used anew.
+    #[prost(message, optional, tag = "4")]
+    pub window_end: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many windows this key has begun; 1 for the first.
+    #[prost(int64, tag = "5")]
+    pub generation: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BatchSubmitJobsRequest {
+    /// 1 to 1,000; the whole request at most 1 MiB.
+    #[prost(message, repeated, tag = "1")]
+    pub jobs: ::prost::alloc::vec::Vec<SubmitJobRequest>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BatchSubmitJobsResponse {
+    /// One an item, in the order sent.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<BatchSubmitJobsResult>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BatchSubmitJobsResult {
+    #[prost(oneof = "batch_submit_jobs_result::Outcome", tags = "1, 2")]
+    pub outcome: ::core::option::Option<batch_submit_jobs_result::Outcome>,
+}
+/// Nested message and enum types in `BatchSubmitJobsResult`.
+pub mod batch_submit_jobs_result {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "1")]
+        Job(super::SubmitJobResponse),
+        /// With the same details as a failed SubmitJob.
+        #[prost(message, tag = "2")]
+        Error(::tonic_types::Status),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetJobRequest {
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetJobResponse {
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListJobsRequest {
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub project_id: ::prost::alloc::string::String,
+    /// Any of these; all where empty.
+    #[prost(enumeration = "JobState", repeated, tag = "3")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Only this intent; all where empty.
+    #[prost(string, tag = "4")]
+    pub intent: ::prost::alloc::string::String,
+    /// 1 to 1,000; 50 where 0.
+    #[prost(int32, tag = "5")]
+    pub page_size: i32,
+    /// next_page_token of the page before, with the same filters.
+    #[prost(string, tag = "6")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListJobsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub jobs: ::prost::alloc::vec::Vec<Job>,
+    /// Empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelJobRequest {
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// Kept in the history, at most 512 characters.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// A repeated call with the same key is answered the same; another key finds JOB_409_ALREADY_TERMINAL.
+    #[prost(string, tag = "3")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelJobResponse {
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListJobEventsRequest {
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// 1 to 1,000; 100 where 0.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListJobEventsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<JobEvent>,
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+pub mod job_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Submits jobs and tells how they stand.
+    ///
+    /// A job is submitted under an idempotency key and waits in its project's queue until a worker leases it (WorkerService).
+    /// What is answered is committed: a crash after the answer loses nothing, and a call whose answer was lost can be sent
+    /// again under the same key and converges on the same job. A lease that is not renewed runs out, and the job is tried
+    /// again. Every transition is one row in the job's history and one event on the stream, both in the transaction that
+    /// made it.
+    ///
+    /// Metadata: authorization (required), x-request-id, traceparent. A caller whose token names one tenant may leave
+    /// tenant_id empty. A job outside the caller's tenants or projects is NOT_FOUND.
+    #[derive(Debug, Clone)]
+    pub struct JobServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl JobServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> JobServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> JobServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            JobServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Queues one job, or answers with the job that the same key queued before.
+        pub async fn submit_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SubmitJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SubmitJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.JobService/SubmitJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "SubmitJob"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Queues up to 1,000 jobs; each item succeeds or fails by itself, in the order sent.
+        pub async fn batch_submit_jobs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BatchSubmitJobsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BatchSubmitJobsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.JobService/BatchSubmitJobs",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.jobs.v1.JobService", "BatchSubmitJobs"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetJobRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetJobResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.JobService/GetJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "GetJob"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the jobs of a project, newest first, without payloads and results.
+        pub async fn list_jobs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListJobsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListJobsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.JobService/ListJobs",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ListJobs"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a queued, retrying or running job. A running one's lease is void at once and its worker is told.
+        pub async fn cancel_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.JobService/CancelJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "CancelJob"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the transitions of a job, oldest first.
+        pub async fn list_job_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListJobEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListJobEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.JobService/ListJobEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ListJobEvents"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod job_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with JobServiceServer.
+    #[async_trait]
+    pub trait JobService: std::marker::Send + std::marker::Sync + 'static {
+        /// Queues one job, or answers with the job that the same key queued before.
+        async fn submit_job(
+            &self,
+            request: tonic::Request<super::SubmitJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SubmitJobResponse>,
+            tonic::Status,
+        >;
+        /// Queues up to 1,000 jobs; each item succeeds or fails by itself, in the order sent.
+        async fn batch_submit_jobs(
+            &self,
+            request: tonic::Request<super::BatchSubmitJobsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BatchSubmitJobsResponse>,
+            tonic::Status,
+        >;
+        async fn get_job(
+            &self,
+            request: tonic::Request<super::GetJobRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetJobResponse>, tonic::Status>;
+        /// Lists the jobs of a project, newest first, without payloads and results.
+        async fn list_jobs(
+            &self,
+            request: tonic::Request<super::ListJobsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListJobsResponse>,
+            tonic::Status,
+        >;
+        /// Ends a queued, retrying or running job. A running one's lease is void at once and its worker is told.
+        async fn cancel_job(
+            &self,
+            request: tonic::Request<super::CancelJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelJobResponse>,
+            tonic::Status,
+        >;
+        /// Lists the transitions of a job, oldest first.
+        async fn list_job_events(
+            &self,
+            request: tonic::Request<super::ListJobEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListJobEventsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Submits jobs and tells how they stand.
+    ///
+    /// A job is submitted under an idempotency key and waits in its project's queue until a worker leases it (WorkerService).
+    /// What is answered is committed: a crash after the answer loses nothing, and a call whose answer was lost can be sent
+    /// again under the same key and converges on the same job. A lease that is not renewed runs out, and the job is tried
+    /// again. Every transition is one row in the job's history and one event on the stream, both in the transaction that
+    /// made it.
+    ///
+    /// Metadata: authorization (required), x-request-id, traceparent. A caller whose token names one tenant may leave
+    /// tenant_id empty. A job outside the caller's tenants or projects is NOT_FOUND.
+    #[derive(Debug)]
+    pub struct JobServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> JobServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for JobServiceServer<T>
+    where
+        T: JobService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/holdfast.jobs.v1.JobService/SubmitJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct SubmitJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::SubmitJobRequest>
+                    for SubmitJobSvc<T> {
+                        type Response = super::SubmitJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SubmitJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::submit_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SubmitJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.JobService/BatchSubmitJobs" => {
+                    #[allow(non_camel_case_types)]
+                    struct BatchSubmitJobsSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::BatchSubmitJobsRequest>
+                    for BatchSubmitJobsSvc<T> {
+                        type Response = super::BatchSubmitJobsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BatchSubmitJobsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::batch_submit_jobs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BatchSubmitJobsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.JobService/GetJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetJobSvc<T: JobService>(pub Arc<T>);
+                    impl<T: JobService> tonic::server::UnaryService<super::GetJobRequest>
+                    for GetJobSvc<T> {
+                        type Response = super::GetJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::get_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.JobService/ListJobs" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListJobsSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::ListJobsRequest>
+                    for ListJobsSvc<T> {
+                        type Response = super::ListJobsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListJobsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::list_jobs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListJobsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.JobService/CancelJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::CancelJobRequest>
+                    for CancelJobSvc<T> {
+                        type Response = super::CancelJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::cancel_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.JobService/ListJobEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListJobEventsSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::ListJobEventsRequest>
+                    for ListJobEventsSvc<T> {
+                        type Response = super::ListJobEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListJobEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::list_job_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListJobEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for JobServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "holdfast.jobs.v1.JobService";
+    impl<T> tonic::server::NamedService for JobServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What a worker holds: named in every answer about the job.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseRef {
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub lease_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub fencing_token: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeasedJob {
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<LeaseRef>,
+    #[prost(string, tag = "2")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub project_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub intent: ::prost::alloc::string::String,
+    #[prost(enumeration = "Queue", tag = "5")]
+    pub queue: i32,
+    #[prost(enumeration = "RiskTier", tag = "6")]
+    pub tier: i32,
+    #[prost(int32, tag = "7")]
+    pub priority: i32,
+    /// 1 for the first.
+    #[prost(int32, tag = "8")]
+    pub attempt: i32,
+    #[prost(string, tag = "9")]
+    pub actor_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "11")]
+    pub payload: ::core::option::Option<Payload>,
+    #[prost(message, optional, tag = "12")]
+    pub lease_expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The run budget is used up at this time, however often the lease is extended.
+    #[prost(message, optional, tag = "13")]
+    pub run_deadline: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "14")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "15")]
+    pub request_id: ::prost::alloc::string::String,
+    /// W3C trace context of the submission.
+    #[prost(string, tag = "16")]
+    pub traceparent: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WorkRequest {
+    #[prost(oneof = "work_request::Message", tags = "1, 2, 3, 4, 5")]
+    pub message: ::core::option::Option<work_request::Message>,
+}
+/// Nested message and enum types in `WorkRequest`.
+pub mod work_request {
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Hello {
+        /// Chosen by the worker, 1 to 128 characters of the id alphabet; shown in the history.
+        #[prost(string, tag = "1")]
+        pub worker_id: ::prost::alloc::string::String,
+        /// At least one; "\*" for all that the worker's configuration allows.
+        #[prost(string, repeated, tag = "2")]
+        pub intents: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+        /// At least one.
+        #[prost(enumeration = "super::Queue", repeated, tag = "3")]
+        pub queues: ::prost::alloc::vec::Vec<i32>,
+        /// Jobs held at once, 1 to 1,000.
+        #[prost(int32, tag = "4")]
+        pub capacity: i32,
+        /// Leases from an earlier session that the worker still works on; they count against capacity.
+        #[prost(message, repeated, tag = "5")]
+        pub held: ::prost::alloc::vec::Vec<super::LeaseRef>,
+    }
+    /// Extends every lease named.
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Heartbeat {
+        #[prost(message, repeated, tag = "1")]
+        pub leases: ::prost::alloc::vec::Vec<super::LeaseExtension>,
+    }
+    /// No further jobs; each lease named here is given back unfinished at no cost of an attempt. Those not named can still
+    /// be completed. The session ends once none is held.
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Drain {
+        #[prost(message, repeated, tag = "1")]
+        pub release: ::prost::alloc::vec::Vec<super::LeaseRef>,
+    }
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        #[prost(message, tag = "1")]
+        Hello(Hello),
+        #[prost(message, tag = "2")]
+        Heartbeat(Heartbeat),
+        #[prost(message, tag = "3")]
+        Complete(super::CompleteJobRequest),
+        #[prost(message, tag = "4")]
+        Fail(super::FailJobRequest),
+        #[prost(message, tag = "5")]
+        Drain(Drain),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WorkResponse {
+    #[prost(oneof = "work_response::Message", tags = "1, 2, 3, 4, 5, 6")]
+    pub message: ::core::option::Option<work_response::Message>,
+}
+/// Nested message and enum types in `WorkResponse`.
+pub mod work_response {
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Welcome {
+        #[prost(string, tag = "1")]
+        pub session_id: ::prost::alloc::string::String,
+        #[prost(message, optional, tag = "2")]
+        pub lease_ttl: ::core::option::Option<::prost_types::Duration>,
+        /// Heartbeat at least this often.
+        #[prost(message, optional, tag = "3")]
+        pub heartbeat_interval: ::core::option::Option<::prost_types::Duration>,
+        /// What became of the leases named in the hello.
+        #[prost(message, repeated, tag = "4")]
+        pub held: ::prost::alloc::vec::Vec<super::LeaseExtensionResult>,
+    }
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Extended {
+        #[prost(message, repeated, tag = "1")]
+        pub results: ::prost::alloc::vec::Vec<super::LeaseExtensionResult>,
+    }
+    /// The answer to a complete, a fail, or a release in a drain.
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Answered {
+        #[prost(message, optional, tag = "1")]
+        pub lease: ::core::option::Option<super::LeaseRef>,
+        #[prost(oneof = "answered::Outcome", tags = "2, 3, 4, 5")]
+        pub outcome: ::core::option::Option<answered::Outcome>,
+    }
+    /// Nested message and enum types in `Answered`.
+    pub mod answered {
+        #[derive(Clone, PartialEq, ::prost::Oneof)]
+        pub enum Outcome {
+            #[prost(message, tag = "2")]
+            Completed(super::super::CompleteJobResponse),
+            #[prost(message, tag = "3")]
+            Failed(super::super::FailJobResponse),
+            #[prost(message, tag = "4")]
+            Released(super::Released),
+            #[prost(message, tag = "5")]
+            Error(::tonic_types::Status),
+        }
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Released {}
+    /// Stop working on this job: the lease is void.
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Revoked {
+        #[prost(message, optional, tag = "1")]
+        pub lease: ::core::option::Option<super::LeaseRef>,
+        /// With reason JOB_409_ALREADY_TERMINAL where the job was cancelled or timed out, JOB_409_STALE_FENCE where the lease ran out.
+        #[prost(message, optional, tag = "2")]
+        pub cause: ::core::option::Option<::tonic_types::Status>,
+    }
+    /// The instance is stopping: finish or release, then connect again.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Draining {
+        /// Leased jobs can be answered on this session until then.
+        #[prost(message, optional, tag = "1")]
+        pub until: ::core::option::Option<::prost_types::Timestamp>,
+    }
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        #[prost(message, tag = "1")]
+        Welcome(Welcome),
+        #[prost(message, tag = "2")]
+        Leased(super::LeasedJob),
+        #[prost(message, tag = "3")]
+        Extended(Extended),
+        #[prost(message, tag = "4")]
+        Answered(Answered),
+        #[prost(message, tag = "5")]
+        Revoked(Revoked),
+        #[prost(message, tag = "6")]
+        Draining(Draining),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseExtension {
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<LeaseRef>,
+    #[prost(message, optional, tag = "2")]
+    pub progress: ::core::option::Option<Progress>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LeaseExtensionResult {
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<LeaseRef>,
+    #[prost(oneof = "lease_extension_result::Outcome", tags = "2, 3")]
+    pub outcome: ::core::option::Option<lease_extension_result::Outcome>,
+}
+/// Nested message and enum types in `LeaseExtensionResult`.
+pub mod lease_extension_result {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "2")]
+        LeaseExpiresAt(::prost_types::Timestamp),
+        #[prost(message, tag = "3")]
+        Error(::tonic_types::Status),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseJobsRequest {
+    #[prost(string, tag = "1")]
+    pub worker_id: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub intents: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "Queue", repeated, tag = "3")]
+    pub queues: ::prost::alloc::vec::Vec<i32>,
+    /// 1 to 1,000.
+    #[prost(int32, tag = "4")]
+    pub max_jobs: i32,
+    /// 0 to 30 s; the answer comes as soon as there is a job.
+    #[prost(message, optional, tag = "5")]
+    pub wait: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LeaseJobsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub jobs: ::prost::alloc::vec::Vec<LeasedJob>,
+    #[prost(message, optional, tag = "2")]
+    pub lease_ttl: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "3")]
+    pub heartbeat_interval: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExtendLeasesRequest {
+    /// 1 to 1,000.
+    #[prost(message, repeated, tag = "1")]
+    pub leases: ::prost::alloc::vec::Vec<LeaseExtension>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExtendLeasesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<LeaseExtensionResult>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompleteJobRequest {
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<LeaseRef>,
+    #[prost(message, optional, tag = "2")]
+    pub result: ::core::option::Option<Payload>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompleteJobResponse {
+    #[prost(enumeration = "JobState", tag = "1")]
+    pub state: i32,
+    #[prost(message, optional, tag = "2")]
+    pub finished_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// True where the same answer was recorded before.
+    #[prost(bool, tag = "3")]
+    pub replayed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FailJobRequest {
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<LeaseRef>,
+    /// True where another attempt may succeed.
+    #[prost(bool, tag = "2")]
+    pub retryable: bool,
+    /// Lower-case letters, digits and underscores, 1 to 64.
+    #[prost(string, tag = "3")]
+    pub code: ::prost::alloc::string::String,
+    /// At most 1,024 characters; goes into history and events: no secrets.
+    #[prost(string, tag = "4")]
+    pub message: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FailJobResponse {
+    /// RETRYING, FAILED, or TIMED_OUT where the run budget is used up.
+    #[prost(enumeration = "JobState", tag = "1")]
+    pub state: i32,
+    /// Present in state RETRYING.
+    #[prost(message, optional, tag = "2")]
+    pub next_attempt_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(bool, tag = "3")]
+    pub replayed: bool,
+}
+/// Generated client implementations.
+pub mod worker_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Hands jobs to workers under leases.
+    ///
+    /// A lease has an id, an expiry by the database's clock and a fencing token that grows with each lease of the job. Who
+    /// holds the lease may extend it, complete the job or fail it; anyone else is refused with JOB_409_STALE_FENCE. A worker
+    /// that is not heard of before the expiry loses the job to a retry. The same answer under the same lease, repeated, is
+    /// answered the same: a worker that did not hear the acknowledgement asks again.
+    ///
+    /// A worker that writes elsewhere passes its fencing token along, and the place it writes to refuses a lower one than it
+    /// has seen: that is what keeps a worker that slept through its expiry from overwriting its successor.
+    ///
+    /// Which tenants and intents a worker may lease from is set by configuration of the service, by the token's subject.
+    #[derive(Debug, Clone)]
+    pub struct WorkerServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl WorkerServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> WorkerServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> WorkerServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            WorkerServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// The worker's session. The first message is the hello; leased jobs are pushed while fewer than capacity are held.
+        /// A broken session leaves its leases as they are: a worker that comes back before they expire names them in its hello.
+        /// The session ends with UNAUTHENTICATED when its token expires and with INFRA_503_DRAINING when the instance stops.
+        pub async fn work(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::WorkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WorkResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.WorkerService/Work",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.WorkerService", "Work"));
+            self.inner.streaming(req, path, codec).await
+        }
+        /// Leases up to max_jobs, waiting up to wait for the first.
+        pub async fn lease_jobs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LeaseJobsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseJobsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.WorkerService/LeaseJobs",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.WorkerService", "LeaseJobs"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Renews leases; each item succeeds or fails by itself.
+        pub async fn extend_leases(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExtendLeasesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExtendLeasesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.WorkerService/ExtendLeases",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.jobs.v1.WorkerService", "ExtendLeases"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn complete_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CompleteJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompleteJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.WorkerService/CompleteJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.jobs.v1.WorkerService", "CompleteJob"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn fail_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FailJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FailJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.WorkerService/FailJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.WorkerService", "FailJob"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod worker_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with WorkerServiceServer.
+    #[async_trait]
+    pub trait WorkerService: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Work method.
+        type WorkStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WorkResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The worker's session. The first message is the hello; leased jobs are pushed while fewer than capacity are held.
+        /// A broken session leaves its leases as they are: a worker that comes back before they expire names them in its hello.
+        /// The session ends with UNAUTHENTICATED when its token expires and with INFRA_503_DRAINING when the instance stops.
+        async fn work(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::WorkRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::WorkStream>, tonic::Status>;
+        /// Leases up to max_jobs, waiting up to wait for the first.
+        async fn lease_jobs(
+            &self,
+            request: tonic::Request<super::LeaseJobsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseJobsResponse>,
+            tonic::Status,
+        >;
+        /// Renews leases; each item succeeds or fails by itself.
+        async fn extend_leases(
+            &self,
+            request: tonic::Request<super::ExtendLeasesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExtendLeasesResponse>,
+            tonic::Status,
+        >;
+        async fn complete_job(
+            &self,
+            request: tonic::Request<super::CompleteJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompleteJobResponse>,
+            tonic::Status,
+        >;
+        async fn fail_job(
+            &self,
+            request: tonic::Request<super::FailJobRequest>,
+        ) -> std::result::Result<tonic::Response<super::FailJobResponse>, tonic::Status>;
+    }
+    /// Hands jobs to workers under leases.
+    ///
+    /// A lease has an id, an expiry by the database's clock and a fencing token that grows with each lease of the job. Who
+    /// holds the lease may extend it, complete the job or fail it; anyone else is refused with JOB_409_STALE_FENCE. A worker
+    /// that is not heard of before the expiry loses the job to a retry. The same answer under the same lease, repeated, is
+    /// answered the same: a worker that did not hear the acknowledgement asks again.
+    ///
+    /// A worker that writes elsewhere passes its fencing token along, and the place it writes to refuses a lower one than it
+    /// has seen: that is what keeps a worker that slept through its expiry from overwriting its successor.
+    ///
+    /// Which tenants and intents a worker may lease from is set by configuration of the service, by the token's subject.
+    #[derive(Debug)]
+    pub struct WorkerServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> WorkerServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for WorkerServiceServer<T>
+    where
+        T: WorkerService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/holdfast.jobs.v1.WorkerService/Work" => {
+                    #[allow(non_camel_case_types)]
+                    struct WorkSvc<T: WorkerService>(pub Arc<T>);
+                    impl<
+                        T: WorkerService,
+                    > tonic::server::StreamingService<super::WorkRequest>
+                    for WorkSvc<T> {
+                        type Response = super::WorkResponse;
+                        type ResponseStream = T::WorkStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::WorkRequest>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkerService>::work(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WorkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.WorkerService/LeaseJobs" => {
+                    #[allow(non_camel_case_types)]
+                    struct LeaseJobsSvc<T: WorkerService>(pub Arc<T>);
+                    impl<
+                        T: WorkerService,
+                    > tonic::server::UnaryService<super::LeaseJobsRequest>
+                    for LeaseJobsSvc<T> {
+                        type Response = super::LeaseJobsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LeaseJobsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkerService>::lease_jobs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LeaseJobsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.WorkerService/ExtendLeases" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExtendLeasesSvc<T: WorkerService>(pub Arc<T>);
+                    impl<
+                        T: WorkerService,
+                    > tonic::server::UnaryService<super::ExtendLeasesRequest>
+                    for ExtendLeasesSvc<T> {
+                        type Response = super::ExtendLeasesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExtendLeasesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkerService>::extend_leases(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExtendLeasesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.WorkerService/CompleteJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompleteJobSvc<T: WorkerService>(pub Arc<T>);
+                    impl<
+                        T: WorkerService,
+                    > tonic::server::UnaryService<super::CompleteJobRequest>
+                    for CompleteJobSvc<T> {
+                        type Response = super::CompleteJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CompleteJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkerService>::complete_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompleteJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.WorkerService/FailJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct FailJobSvc<T: WorkerService>(pub Arc<T>);
+                    impl<
+                        T: WorkerService,
+                    > tonic::server::UnaryService<super::FailJobRequest>
+                    for FailJobSvc<T> {
+                        type Response = super::FailJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FailJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkerService>::fail_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FailJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for WorkerServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "holdfast.jobs.v1.WorkerService";
+    impl<T> tonic::server::NamedService for WorkerServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
