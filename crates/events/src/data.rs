@@ -1,0 +1,31 @@
+use holdfast_proto::events::v1;
+
+/// A typed event: the message that travels in an envelope, and the name it goes by.
+pub trait EventData: prost::Message + Default {
+    /// The envelope's `event_name`.
+    const EVENT_NAME: &'static str;
+    /// The envelope's `schema_version`, of this message.
+    const SCHEMA_VERSION: u32;
+    /// The message's `Any` type URL.
+    const TYPE_URL: &'static str;
+}
+
+macro_rules! event_data {
+    ($($message:ident = $event_name:literal, version $version:literal;)*) => {$(
+        impl EventData for v1::$message {
+            const EVENT_NAME: &'static str = $event_name;
+            const SCHEMA_VERSION: u32 = $version;
+            const TYPE_URL: &'static str = concat!("type.googleapis.com/holdfast.events.v1.", stringify!($message));
+        }
+    )*};
+}
+
+event_data! {
+    JobQueued = "job.queued", version 1;
+    JobRunning = "job.running", version 1;
+    JobRetrying = "job.retrying", version 1;
+    JobDone = "job.done", version 1;
+    JobFailed = "job.failed", version 1;
+    JobTimedOut = "job.timed_out", version 1;
+    JobCancelled = "job.cancelled", version 1;
+}

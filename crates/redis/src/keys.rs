@@ -1,0 +1,89 @@
+//! The grammar of keys: every key and channel of Holdfast is built here.
+//!
+//! | built | what |
+//! |---|---|
+//! | `{<prefix>:<domain>:<shard>}:events` | the stream of a shard |
+//! | `{<prefix>:<domain>:<shard>}:head` | beside it, in the same slot: the epoch, life and last entry of the stream |
+//! | `<prefix>:wake:outbox:<domain>` | hint: an outbox has new rows |
+//! | `<prefix>:wake:ready:<domain>` | hint: work became ready |
+//! | `<prefix>:wake:revoked:<domain>` | hint: a lease was revoked, with its id |
+
+use std::sync::Arc;
+
+/// Builds keys under one prefix. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    prefix: Arc<str>,
+}
+
+/// The two keys of one shard's stream; they live in one cluster slot, so that a script may hold both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamKeys {
+    /// A stream; also the name that its entries' signatures cover.
+    pub events: String,
+    /// A hash with the fields `epoch`, `incarnation` and `last`.
+    pub head: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 64 characters of [a-z0-9:._-]")]
+pub struct KeysError;
+
+impl Keys {
+    pub fn new(prefix: &str) -> Result<Self, KeysError> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b":._-".contains(&byte);
+        // A brace in the prefix would move every stream of an environment into one cluster slot.
+        if prefix.is_empty() || prefix.len() > 64 || !prefix.bytes().all(allowed) {
+            return Err(KeysError);
+        }
+        Ok(Self { prefix: prefix.into() })
+    }
+
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub fn stream(&self, domain: &str, shard: u16) -> StreamKeys {
+        let tag = format!("{{{}:{domain}:{shard}}}", self.prefix);
+        StreamKeys { events: format!("{tag}:events"), head: format!("{tag}:head") }
+    }
+
+    pub fn wake_outbox(&self, domain: &str) -> String {
+        format!("{}:wake:outbox:{domain}", self.prefix)
+    }
+
+    pub fn wake_ready(&self, domain: &str) -> String {
+        format!("{}:wake:ready:{domain}", self.prefix)
+    }
+
+    pub fn wake_revoked(&self, domain: &str) -> String {
+        format!("{}:wake:revoked:{domain}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_has_its_stream_and_head_in_one_slot() {
+        let keys = Keys::new("hf:test").unwrap().stream("jobs", 7);
+        assert_eq!(keys.events, "{hf:test:jobs:7}:events");
+        assert_eq!(keys.head, "{hf:test:jobs:7}:head");
+    }
+
+    #[test]
+    fn channels_carry_the_prefix() {
+        let keys = Keys::new("hf:test").unwrap();
+        assert_eq!(keys.wake_outbox("jobs"), "hf:test:wake:outbox:jobs");
+        assert_eq!(keys.wake_ready("jobs"), "hf:test:wake:ready:jobs");
+        assert_eq!(keys.wake_revoked("jobs"), "hf:test:wake:revoked:jobs");
+    }
+
+    #[test]
+    fn a_prefix_outside_the_alphabet_is_refused() {
+        for prefix in ["", "hf{dev}", "hf dev", "HF", &"a".repeat(65)] {
+            assert_eq!(Keys::new(prefix), Err(KeysError), "{prefix:?}");
+        }
+    }
+}

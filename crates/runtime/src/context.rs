@@ -1,0 +1,28 @@
+//! What a method knows of the call that it answers.
+
+use std::{sync::Arc, time::Instant};
+
+use holdfast_caller::Caller;
+use holdfast_fault::Fault;
+use holdfast_ids::RequestId;
+
+/// Put into every request of an authenticated method before the method sees it.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    pub caller: Arc<Caller>,
+    pub request_id: RequestId,
+    /// The W3C trace context that work done for this call belongs to: the call's own span where spans are recorded, the
+    /// client's where not, a fresh one where it sent none.
+    pub traceparent: String,
+    /// The trace id within [`traceparent`](Self::traceparent), 32 hexadecimal digits.
+    pub trace_id: String,
+    /// When a unary call's answer stops being of use. Streams have none.
+    pub deadline: Option<Instant>,
+}
+
+impl RequestContext {
+    /// Fails where the request did not come through [`Server`](crate::Server), which is a defect.
+    pub fn of<T>(request: &tonic::Request<T>) -> Result<&Self, Fault> {
+        request.extensions().get().ok_or_else(|| Fault::unexpected("the request has no context"))
+    }
+}

@@ -1,0 +1,139 @@
+//! The gRPC server.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use holdfast_caller::Verifier;
+use holdfast_proto::FILE_DESCRIPTOR_SET;
+use tonic::{
+    service::Routes,
+    transport::{Identity, ServerTlsConfig, server::TcpIncoming},
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    access::Access,
+    config::GrpcConfig,
+    edge::{EdgeLayer, measures},
+    health::Health,
+    methods::{AccessError, Methods},
+    shutdown::Shutdown,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("the access table does not fit the contracts: {0}")]
+    Access(#[from] AccessError),
+    #[error("grpc.listen: {address}: {error}")]
+    Listen { address: SocketAddr, error: io::Error },
+    #[error("grpc.tls: {0}")]
+    Tls(tonic::transport::Error),
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    #[error("serving gRPC: {0}")]
+    Serve(tonic::transport::Error),
+}
+
+/// A bound port and what surrounds every call on it.
+pub struct Server {
+    config: GrpcConfig,
+    incoming: TcpIncoming,
+    address: SocketAddr,
+    edge: EdgeLayer,
+}
+
+impl Server {
+    /// Fails where the access table leaves out a method of the services that it names, or names one that does not exist.
+    /// Must be called inside a tokio runtime.
+    pub fn bind(config: GrpcConfig, verifier: Verifier, access: &'static [Access]) -> Result<Self, ServerError> {
+        let methods = Arc::new(Methods::new(access, FILE_DESCRIPTOR_SET)?);
+        let failed = |error| ServerError::Listen { address: config.listen, error };
+        let incoming = TcpIncoming::bind(config.listen).map_err(failed)?.with_nodelay(Some(true));
+        let address = incoming.local_addr().map_err(failed)?;
+        measures::describe();
+        let edge = EdgeLayer { methods, verifier, deadline_max: config.deadline_max() };
+        Ok(Self { config, incoming, address, edge })
+    }
+
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` begins, then lets what runs come to its end, for as long as the drain may take. Calls
+    /// still running then are cut off.
+    pub async fn serve(self, routes: Routes, health: &Health, shutdown: &Shutdown) -> Result<(), ServerError> {
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        let services = self.edge.methods.services.clone();
+        // Health answers NOT_SERVING before the port answers at all.
+        report(&reporter, &services, health.is_ready()).await;
+        let follower = tokio::spawn(follow(health.clone(), reporter, services.clone()));
+        let routes = routes.add_service(health_service).add_service(reflection(&services)?);
+
+        let drain_timeout = self.config.drain_timeout();
+        let mut server = transport(&self.config);
+        if let Some(tls) = &self.config.tls {
+            let identity = Identity::from_pem(&tls.certificate, &tls.key);
+            server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(ServerError::Tls)?;
+        }
+        tracing::info!(address = %self.address, tls = self.config.tls.is_some(), "serving gRPC");
+        let serving = server.layer(self.edge).serve_with_incoming_shutdown(routes, self.incoming, shutdown.begun());
+        let served = tokio::select! {
+            served = serving => served.map_err(ServerError::Serve),
+            () = drained(shutdown, drain_timeout) => {
+                tracing::warn!(drain_timeout_ms = drain_timeout.as_millis() as u64, "calls were cut off by the end of the drain");
+                Ok(())
+            }
+        };
+        follower.abort();
+        served
+    }
+}
+
+fn transport(config: &GrpcConfig) -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .max_concurrent_streams(config.concurrent_streams_max)
+        .http2_adaptive_window(Some(true))
+        .http2_keepalive_interval(Some(Duration::from_millis(config.keepalive_interval_ms)))
+        .http2_keepalive_timeout(Some(Duration::from_millis(config.keepalive_timeout_ms)))
+}
+
+async fn drained(shutdown: &Shutdown, timeout: Duration) {
+    shutdown.begun().await;
+    tokio::time::sleep(timeout).await;
+}
+
+fn reflection(
+    services: &[String],
+) -> Result<
+    tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>,
+    ServerError,
+> {
+    let mut builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name("grpc.health.v1.Health")
+        .with_service_name("grpc.reflection.v1.ServerReflection");
+    for service in services {
+        builder = builder.with_service_name(service);
+    }
+    Ok(builder.build_v1()?)
+}
+
+/// Keeps gRPC health in step with readiness.
+async fn follow(health: Health, reporter: HealthReporter, services: Vec<String>) {
+    let mut readiness = health.readiness();
+    loop {
+        let ready = *readiness.borrow_and_update();
+        report(&reporter, &services, ready).await;
+        if readiness.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn report(reporter: &HealthReporter, services: &[String], ready: bool) {
+    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    reporter.set_service_status("", status).await;
+    for service in services {
+        reporter.set_service_status(service, status).await;
+    }
+}

@@ -1,0 +1,5 @@
+mod calls;
+mod health;
+mod house;
+mod shutdown;
+mod tasks;

@@ -1,0 +1,1 @@
+DROP TABLE jobs.idempotency_heads, jobs.idempotency_ledger;

@@ -1,0 +1,45 @@
+-- A row in every table of schema jobs, for the rehearsal of its migrations: going down and up over an empty schema would
+-- prove little. Run as an administrator, whom row-level security does not bind.
+SELECT jobs.ensure_partitions(1);
+
+WITH made AS (SELECT jobs.uuid7_floor(clock_timestamp()) AS id, clock_timestamp() AS at)
+INSERT INTO jobs.jobs (job_id, tenant_id, project_id, intent, queue, tier, priority, state, seq, actor_id, idempotency_key,
+    idempotency_payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, attempt, fence, run_ms, created_at,
+    request_id, traceparent)
+SELECT id, 'sample', 'sample', 'sample.run', 'project', 'A', 5, 'queued', 1, 'rehearsal', 'sample-1',
+    decode(repeat('00', 32), 'hex'), '{}', 'application/json', 3, 60000, 0, 0, 0, at, 'rehearsal', ''
+FROM made;
+
+INSERT INTO jobs.job_events (job_id, seq, tenant_id, project_id, event_id, to_state, attempt, fence, actor_id, detail, occurred_at,
+    request_id, traceparent)
+SELECT job_id, 1, tenant_id, project_id, gen_random_uuid(), 'queued', 0, 0, actor_id, '', created_at, request_id, traceparent
+FROM jobs.jobs;
+
+INSERT INTO jobs.job_queue (tenant_id, project_id, queue, intent, rank, ready_at, job_id)
+SELECT tenant_id, project_id, queue, intent, 9 - priority, created_at, job_id FROM jobs.jobs;
+
+INSERT INTO jobs.job_delayed (job_id, due_at, tenant_id, project_id, queue, intent, rank)
+SELECT job_id, created_at, tenant_id, project_id, queue, intent, 9 - priority FROM jobs.jobs;
+
+INSERT INTO jobs.job_leases (job_id, lease_id, tenant_id, project_id, fence, worker_id, leased_at, expires_at, run_deadline)
+SELECT job_id, gen_random_uuid(), tenant_id, project_id, 1, 'rehearsal', created_at, created_at, created_at FROM jobs.jobs;
+
+INSERT INTO jobs.project_intake (tenant_id, project_id, submitted, infra_submitted) VALUES ('sample', 'sample', 1, 0);
+INSERT INTO jobs.project_slots (tenant_id, project_id, running, dequeued, infra_dequeued) VALUES ('sample', 'sample', 0, 0, 0);
+
+INSERT INTO jobs.idempotency_ledger (ledger_id, tenant_id, idempotency_key, project_id, intent, actor_id, generation, window_start,
+    window_end, payload_hash, job_id, first_seen_at, last_seen_at)
+SELECT job_id, tenant_id, idempotency_key, project_id, intent, actor_id, 1, created_at, created_at + interval '1 day',
+    idempotency_payload_hash, job_id, created_at, created_at
+FROM jobs.jobs;
+
+INSERT INTO jobs.idempotency_heads (tenant_id, project_id, intent, actor_id, idempotency_key, generation, ledger_id, payload_hash,
+    window_end, job_id, token)
+SELECT tenant_id, project_id, intent, actor_id, idempotency_key, generation, ledger_id, payload_hash, window_end, job_id, 0
+FROM jobs.idempotency_ledger;
+
+INSERT INTO jobs.outbox (slot, outbox_id, shard, tenant_id, project_id, ordering_key, key_seq, event_name, event_payload, traceparent,
+    created_at)
+SELECT 0, gen_random_uuid(), 0, tenant_id, project_id, job_id::text, 1, 'job.queued', '', '', created_at FROM jobs.jobs;
+
+INSERT INTO jobs.task_leases (task, holder, epoch, expires_at) VALUES ('sample', 'rehearsal', 1, clock_timestamp());

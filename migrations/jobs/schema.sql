@@ -1,0 +1,416 @@
+-- Schema jobs as its migrations leave it, read from the catalogue: a record to review, not a script to run.
+-- Made by `HOLDFAST_SCHEMA_WRITE=1 cargo test -p holdfast-pg --test it snapshot`; the same test without the variable
+-- compares. Weekly partitions and schema_migrations are left out.
+
+schema jobs owner holdfast_jobs_owner
+  grant CREATE, USAGE to holdfast_jobs_owner
+  grant USAGE to holdfast_jobs_app
+  grant USAGE to holdfast_jobs_task
+  grant USAGE to holdfast_relay
+
+table jobs.idempotency_heads owner holdfast_jobs_owner row level security forced with (fillfactor=90)
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column intent text collate "C" not null
+  column actor_id text collate "C" not null
+  column idempotency_key text collate "C" not null
+  column generation bigint not null
+  column ledger_id uuid not null
+  column payload_hash bytea not null
+  column window_end timestamp with time zone not null
+  column job_id uuid
+  column token bigint not null
+  column lease_expires_at timestamp with time zone
+  column completed_at timestamp with time zone
+  constraint head_counts_are_sane CHECK (((generation >= 1) AND (token >= 0)))
+  constraint head_is_a_job_or_a_reservation CHECK (((job_id IS NULL) OR (lease_expires_at IS NULL)))
+  constraint idempotency_heads_pkey PRIMARY KEY (tenant_id, project_id, intent, actor_id, idempotency_key)
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant INSERT, SELECT, UPDATE to holdfast_jobs_app
+
+table jobs.idempotency_ledger owner holdfast_jobs_owner partitioned by RANGE (ledger_id) row level security forced
+  column ledger_id uuid not null
+  column tenant_id text collate "C" not null
+  column idempotency_key text collate "C" not null
+  column project_id text collate "C" not null
+  column intent text collate "C" not null
+  column actor_id text collate "C" not null
+  column generation bigint not null
+  column window_start timestamp with time zone not null
+  column window_end timestamp with time zone not null
+  column payload_hash bytea not null
+  column job_id uuid
+  column outcome bytea
+  column outcome_content_type text
+  column completed_at timestamp with time zone
+  column first_seen_at timestamp with time zone not null
+  column last_seen_at timestamp with time zone not null
+  constraint idempotency_ledger_pkey PRIMARY KEY (ledger_id)
+  constraint ledger_hash_is_blake3 CHECK ((octet_length(payload_hash) = 32))
+  constraint ledger_outcome_is_complete CHECK ((((outcome IS NULL) = (outcome_content_type IS NULL)) AND ((outcome IS NULL) OR (completed_at IS NOT NULL))))
+  constraint ledger_window_is_open_for_a_while CHECK ((window_end > window_start))
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant INSERT, SELECT, UPDATE to holdfast_jobs_app
+
+table jobs.job_delayed owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  column job_id uuid not null
+  column due_at timestamp with time zone not null
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column queue text collate "C" not null
+  column intent text collate "C" not null
+  column rank smallint not null
+  constraint job_delayed_pkey PRIMARY KEY (job_id)
+  CREATE INDEX job_delayed_by_due ON jobs.job_delayed USING btree (due_at)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
+
+table jobs.job_events owner holdfast_jobs_owner partitioned by RANGE (job_id) row level security forced
+  column job_id uuid not null
+  column seq bigint not null
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column event_id uuid not null
+  column from_state text
+  column to_state text not null
+  column attempt integer not null
+  column fence bigint not null
+  column actor_id text not null
+  column worker_id text
+  column command_key text
+  column command_hash bytea
+  column detail text not null
+  column occurred_at timestamp with time zone not null
+  column request_id text not null
+  column traceparent text not null
+  constraint job_event_begins_with_submission CHECK (((seq = 1) = (from_state IS NULL)))
+  constraint job_events_pkey PRIMARY KEY (job_id, seq)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  CREATE TRIGGER job_events_only_grow BEFORE DELETE OR UPDATE OR TRUNCATE ON jobs.job_events FOR EACH STATEMENT EXECUTE FUNCTION jobs.refuse_change()
+  grant INSERT, SELECT to holdfast_jobs_app
+  grant INSERT, SELECT to holdfast_jobs_task
+
+table jobs.job_leases owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, fillfactor=70)
+  column job_id uuid not null
+  column lease_id uuid not null
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column fence bigint not null
+  column worker_id text not null
+  column leased_at timestamp with time zone not null
+  column expires_at timestamp with time zone not null
+  column run_deadline timestamp with time zone not null
+  column progress_percent smallint
+  column progress_note text
+  constraint job_leases_pkey PRIMARY KEY (job_id)
+  constraint lease_ends_within_run_budget CHECK ((expires_at <= run_deadline))
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
+
+table jobs.job_queue owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column queue text collate "C" not null
+  column intent text collate "C" not null
+  column rank smallint not null
+  column ready_at timestamp with time zone not null
+  column job_id uuid not null
+  constraint job_queue_pkey PRIMARY KEY (tenant_id, project_id, queue, intent, rank, ready_at, job_id)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
+
+table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row level security forced
+  column job_id uuid not null
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column intent text collate "C" not null
+  column queue text collate "C" not null
+  column tier text collate "C" not null
+  column priority smallint not null
+  column state text collate "C" not null
+  column seq bigint not null
+  column actor_id text collate "C" not null
+  column idempotency_key text collate "C" not null
+  column idempotency_payload_hash bytea not null
+  column payload bytea not null
+  column payload_content_type text not null
+  column result bytea
+  column result_content_type text
+  column max_attempts integer not null
+  column run_budget_ms bigint not null
+  column attempt integer not null
+  column fence bigint not null
+  column lease_id uuid
+  column worker_id text
+  column run_ms bigint not null
+  column failure_code text
+  column failure_message text
+  column failed_at timestamp with time zone
+  column retry_since timestamp with time zone
+  column next_attempt_at timestamp with time zone
+  column timed_out_clock text
+  column run_after timestamp with time zone
+  column created_at timestamp with time zone not null
+  column started_at timestamp with time zone
+  column finished_at timestamp with time zone
+  column request_id text not null
+  column traceparent text not null
+  constraint job_counts_are_sane CHECK (((seq >= 1) AND (attempt >= 0) AND (fence >= 0) AND (run_ms >= 0) AND (max_attempts >= 1) AND (run_budget_ms >= 1000)))
+  constraint job_ended_when_final CHECK (((state = ANY (ARRAY['done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text])) = (finished_at IS NOT NULL)))
+  constraint job_has_failure_when_failed CHECK (((state <> ALL (ARRAY['failed'::text, 'retrying'::text])) OR (failure_code IS NOT NULL)))
+  constraint job_has_lease_when_running CHECK (((state <> 'running'::text) OR ((lease_id IS NOT NULL) AND (worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND (attempt >= 1))))
+  constraint job_has_next_attempt_when_retrying CHECK (((state = 'retrying'::text) = (next_attempt_at IS NOT NULL)))
+  constraint job_has_result_when_done CHECK ((((state = 'done'::text) = (result IS NOT NULL)) AND ((result IS NULL) = (result_content_type IS NULL))))
+  constraint job_hash_is_blake3 CHECK ((octet_length(idempotency_payload_hash) = 32))
+  constraint job_names_its_clock_when_timed_out CHECK (((state = 'timed_out'::text) = (timed_out_clock IS NOT NULL)))
+  constraint job_payload_is_bounded CHECK (((octet_length(payload) <= 983040) AND (octet_length(result) <= 983040)))
+  constraint job_priority_is_in_range CHECK (((priority >= 0) AND (priority <= 9)))
+  constraint job_queue_is_known CHECK ((queue = ANY (ARRAY['project'::text, 'infra'::text])))
+  constraint job_state_is_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text])))
+  constraint job_tier_is_known CHECK ((tier = ANY (ARRAY['A'::text, 'B'::text, 'C'::text])))
+  constraint jobs_pkey PRIMARY KEY (job_id)
+  CREATE INDEX jobs_by_project ON ONLY jobs.jobs USING btree (tenant_id, project_id, job_id DESC)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant SELECT, UPDATE to holdfast_jobs_task
+
+table jobs.outbox owner holdfast_jobs_owner partitioned by LIST (slot) row level security forced
+  column slot smallint not null
+  column outbox_id uuid not null
+  column position bigint not null default nextval('jobs.outbox_position'::regclass)
+  column shard smallint not null
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column ordering_key text collate "C" not null
+  column key_seq bigint not null
+  column event_name text not null
+  column event_payload bytea not null
+  column traceparent text not null
+  column created_at timestamp with time zone not null
+  column published_at timestamp with time zone
+  column retry_count smallint not null default 0
+  column stream_ms bigint
+  column stream_seq bigint
+  constraint outbox_pkey PRIMARY KEY (outbox_id, slot)
+  constraint outbox_published_names_its_entry CHECK ((((published_at IS NULL) = (stream_ms IS NULL)) AND ((stream_ms IS NULL) = (stream_seq IS NULL))))
+  CREATE INDEX outbox_unpublished ON ONLY jobs.outbox USING btree (shard, "position") WHERE (published_at IS NULL)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy relay for all to holdfast_relay using true with check true
+  policy ring_sees_unpublished for select to holdfast_jobs_owner using true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant INSERT, SELECT to holdfast_jobs_app
+  grant INSERT, SELECT to holdfast_jobs_task
+  grant SELECT to holdfast_relay
+  grant UPDATE (published_at, retry_count, stream_ms, stream_seq) to holdfast_relay
+
+sequence jobs.outbox_position owner holdfast_jobs_owner
+  bigint start 1 increment 1 min 1 max 9223372036854775807 cache 1
+  grant USAGE to holdfast_jobs_app
+  grant USAGE to holdfast_jobs_task
+
+table jobs.outbox_ring owner holdfast_jobs_owner
+  column slot smallint not null
+  column is_current boolean not null
+  column opened_at timestamp with time zone
+  column closed_at timestamp with time zone
+  column emptied_at timestamp with time zone
+  constraint outbox_ring_pkey PRIMARY KEY (slot)
+  CREATE UNIQUE INDEX outbox_ring_has_one_current ON jobs.outbox_ring USING btree (is_current) WHERE is_current
+  grant SELECT to holdfast_jobs_app
+  grant SELECT to holdfast_jobs_task
+  grant SELECT to holdfast_relay
+
+table jobs.outbox_s00 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('0') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s00_shard_position_idx ON jobs.outbox_s00 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s01 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('1') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s01_shard_position_idx ON jobs.outbox_s01 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s02 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('2') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s02_shard_position_idx ON jobs.outbox_s02 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s03 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('3') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s03_shard_position_idx ON jobs.outbox_s03 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s04 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('4') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s04_shard_position_idx ON jobs.outbox_s04 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s05 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('5') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s05_shard_position_idx ON jobs.outbox_s05 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s06 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('6') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s06_shard_position_idx ON jobs.outbox_s06 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s07 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('7') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s07_shard_position_idx ON jobs.outbox_s07 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s08 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('8') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s08_shard_position_idx ON jobs.outbox_s08 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s09 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('9') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s09_shard_position_idx ON jobs.outbox_s09 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s10 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('10') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s10_shard_position_idx ON jobs.outbox_s10 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s11 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('11') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s11_shard_position_idx ON jobs.outbox_s11 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s12 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('12') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s12_shard_position_idx ON jobs.outbox_s12 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s13 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('13') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s13_shard_position_idx ON jobs.outbox_s13 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s14 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('14') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s14_shard_position_idx ON jobs.outbox_s14 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_s15 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('15') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
+  CREATE INDEX outbox_s15_shard_position_idx ON jobs.outbox_s15 USING btree (shard, "position") WHERE (published_at IS NULL)
+
+table jobs.outbox_shards owner holdfast_jobs_owner
+  column shard smallint not null
+  column epoch bigint not null
+  column incarnation uuid
+  column stream_ms bigint not null
+  column stream_seq bigint not null
+  constraint outbox_shards_pkey PRIMARY KEY (shard)
+  grant SELECT, UPDATE to holdfast_relay
+
+table jobs.project_intake owner holdfast_jobs_owner row level security forced with (fillfactor=50)
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column submitted bigint not null
+  column infra_submitted bigint not null
+  constraint project_intake_pkey PRIMARY KEY (tenant_id, project_id)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant SELECT to holdfast_jobs_task
+
+table jobs.project_slots owner holdfast_jobs_owner row level security forced with (fillfactor=50)
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column running integer not null
+  column dequeued bigint not null
+  column infra_dequeued bigint not null
+  constraint project_running_is_not_negative CHECK ((running >= 0))
+  constraint project_slots_pkey PRIMARY KEY (tenant_id, project_id)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant SELECT, UPDATE to holdfast_jobs_task
+
+table jobs.task_leases owner holdfast_jobs_owner
+  column task text collate "C" not null
+  column holder text not null
+  column epoch bigint not null
+  column expires_at timestamp with time zone not null
+  constraint task_leases_pkey PRIMARY KEY (task)
+  grant INSERT, SELECT, UPDATE to holdfast_jobs_task
+
+routine jobs.ensure_partitions(weeks_ahead integer) owner holdfast_jobs_owner
+  grant EXECUTE to holdfast_jobs_task
+  CREATE OR REPLACE FUNCTION jobs.ensure_partitions(weeks_ahead integer)
+   RETURNS integer
+   LANGUAGE plpgsql
+   SECURITY DEFINER
+   SET search_path TO 'pg_catalog'
+  AS $function$
+  DECLARE
+      this_week timestamptz := date_trunc('week', clock_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
+      starts    timestamptz;
+      parent    text;
+      leaf      text;
+      made      integer := 0;
+  BEGIN
+      IF weeks_ahead NOT BETWEEN 1 AND 53 THEN
+          RAISE EXCEPTION 'weeks_ahead must be 1 to 53' USING ERRCODE = 'invalid_parameter_value';
+      END IF;
+      FOREACH parent IN ARRAY ARRAY['jobs', 'job_events', 'idempotency_ledger'] LOOP
+          FOR week IN -1 .. weeks_ahead LOOP
+              starts := this_week + make_interval(days => week * 7);
+              leaf := format('%s_p%s', parent, to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD'));
+              CONTINUE WHEN to_regclass(format('jobs.%I', leaf)) IS NOT NULL;
+              EXECUTE format('CREATE TABLE jobs.%I PARTITION OF jobs.%I FOR VALUES FROM (%L) TO (%L) WITH (%s)',
+                  leaf, parent, jobs.uuid7_floor(starts), jobs.uuid7_floor(starts + interval '7 days'),
+                  CASE parent WHEN 'job_events' THEN 'fillfactor = 100' ELSE 'fillfactor = 60' END);
+              EXECUTE format('ALTER TABLE jobs.%I ENABLE ROW LEVEL SECURITY', leaf);
+              EXECUTE format('ALTER TABLE jobs.%I FORCE ROW LEVEL SECURITY', leaf);
+              IF parent = 'job_events' THEN
+                  EXECUTE format('CREATE TRIGGER job_events_only_grow BEFORE UPDATE OR DELETE OR TRUNCATE ON jobs.%I '
+                      'FOR EACH STATEMENT EXECUTE FUNCTION jobs.refuse_change()', leaf);
+              END IF;
+              made := made + 1;
+          END LOOP;
+      END LOOP;
+      RETURN made;
+  END $function$
+
+routine jobs.outbox_ring_advance(slot_age interval, keep interval) owner holdfast_jobs_owner
+  grant EXECUTE to holdfast_jobs_task
+  CREATE OR REPLACE FUNCTION jobs.outbox_ring_advance(slot_age interval, keep interval)
+   RETURNS smallint
+   LANGUAGE plpgsql
+   SECURITY DEFINER
+   SET search_path TO 'pg_catalog'
+  AS $function$
+  DECLARE
+      current_slot smallint;
+      opened       timestamptz;
+      candidate    record;
+      leaf         text;
+  BEGIN
+      SELECT slot, opened_at INTO STRICT current_slot, opened FROM jobs.outbox_ring WHERE is_current FOR UPDATE;
+      IF clock_timestamp() < opened + slot_age THEN
+          RETURN current_slot;
+      END IF;
+      FOR candidate IN
+          SELECT slot FROM jobs.outbox_ring
+          WHERE NOT is_current AND (closed_at IS NULL OR closed_at < clock_timestamp() - keep)
+          ORDER BY (slot - current_slot + 16) % 16
+      LOOP
+          leaf := format('jobs.outbox_s%s', lpad(candidate.slot::text, 2, '0'));
+          -- Locked before it is looked at: a slow transaction may hold rows for this slot that nobody sees yet. Where it
+          -- does, or a reader is in the way, the slot is passed over this time.
+          BEGIN
+              EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE NOWAIT', leaf);
+          EXCEPTION WHEN lock_not_available THEN
+              CONTINUE;
+          END;
+          -- Through the parent: its policy shows the rows, the leaf's own shows none.
+          CONTINUE WHEN EXISTS (SELECT FROM jobs.outbox WHERE slot = candidate.slot AND published_at IS NULL);
+          EXECUTE format('TRUNCATE TABLE %s', leaf);
+          UPDATE jobs.outbox_ring SET is_current = false, closed_at = clock_timestamp() WHERE slot = current_slot;
+          UPDATE jobs.outbox_ring SET is_current = true, opened_at = clock_timestamp(), closed_at = NULL, emptied_at = clock_timestamp()
+              WHERE slot = candidate.slot;
+          RETURN candidate.slot;
+      END LOOP;
+      RETURN NULL;
+  END $function$
+
+routine jobs.refuse_change() owner holdfast_jobs_owner
+  grant EXECUTE to PUBLIC
+  CREATE OR REPLACE FUNCTION jobs.refuse_change()
+   RETURNS trigger
+   LANGUAGE plpgsql
+  AS $function$
+  BEGIN
+      RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+  END $function$
+
+routine jobs.uuid7_floor(at timestamp with time zone) owner holdfast_jobs_owner
+  grant EXECUTE to PUBLIC
+  CREATE OR REPLACE FUNCTION jobs.uuid7_floor(at timestamp with time zone)
+   RETURNS uuid
+   LANGUAGE sql
+   IMMUTABLE PARALLEL SAFE STRICT
+  RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid
