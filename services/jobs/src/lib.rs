@@ -1,1 +1,131 @@
+//! The jobs service: durable jobs, their idempotency ledger, and leases for those who do them.
+//!
+//! | module | what |
+//! |---|---|
+//! | `rpc` | the contracts: convert, call, convert; a worker's session |
+//! | `wire` | protobuf in and out |
+//! | `access` | who may call what |
+//! | `app` | use cases; the dispatcher |
+//! | `domain` | jobs, transitions, retries, hashes: pure |
+//! | `store` | its SQL |
+//! | `tasks` | background work under leadership |
+//! | `hints` | wake-ups, inside and between instances |
+//! | `config` | what it is configured with |
 #![forbid(unsafe_code)]
+
+pub mod access;
+pub mod app;
+pub mod config;
+pub mod domain;
+mod error;
+mod hints;
+mod rpc;
+pub mod store;
+mod tasks;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use holdfast_caller::Verifier;
+use holdfast_pg::{AppDb, DatabaseUrl, PoolConfig, ReadDb, TaskDb, migrate};
+use holdfast_redis::Redis;
+use holdfast_runtime::tasks::TaskSet;
+use holdfast_runtime::{Health, HttpServer, Need, Server, Shutdown};
+use holdfast_telemetry::Metrics;
+use tokio::sync::broadcast;
+
+use crate::app::{App, Core, OutboxGauge};
+use crate::config::Config;
+use crate::hints::Hints;
+
+const SERVICE: &str = "holdfast-jobs";
+const SCHEMA: &str = "jobs";
+/// Revocations that a session may be behind by before it looks at all its leases instead.
+const REVOKED_WAITING_MAX: usize = 1024;
+const START_RETRY: Duration = Duration::from_millis(500);
+
+/// Runs the service until shutdown has been asked for and the drain is over.
+pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> anyhow::Result<()> {
+    config.validate().map_err(config_error)?;
+    let health = Health::new(&shutdown);
+    let http = HttpServer::start(&config.http, health.clone(), metrics).await.context("http.listen")?;
+    let redis = Redis::connect(&config.redis).context("redis.url")?;
+    let core = Arc::new(core(&config, &redis)?);
+    watch_dependencies(&health, &core, &redis, &shutdown);
+
+    let verifier = Verifier::new(config.auth.verifier()?).await.context("auth.keys")?;
+    let server = Server::bind(config.grpc.clone(), verifier, access::ACCESS)?;
+    if wait_for_schema(&core, config.tasks.partition_weeks_ahead, &shutdown).await {
+        let app = App::new(core.clone());
+        let mut tasks = TaskSet::new(&shutdown);
+        tasks::start(&core, &config.tasks, &uuid::Uuid::now_v7().to_string(), &mut tasks);
+        tokio::spawn(hints::listen(redis.clone(), core.hints.dispatch_wake(), core.revoked.clone(), shutdown.token()));
+        tokio::spawn(app.dispatcher.clone().run(app.clone(), shutdown.token()));
+        health.mark_started();
+        let drain_timeout = config.grpc.drain_timeout();
+        server.serve(rpc::routes(app.clone(), shutdown.token(), drain_timeout), &health, &shutdown).await?;
+        app.close().await;
+        tasks.finish(drain_timeout).await;
+    }
+    http.close().await;
+    tracing::info!("drained");
+    Ok(())
+}
+
+fn config_error(fault: holdfast_fault::Fault) -> anyhow::Error {
+    let keys: Vec<String> =
+        fault.violations.iter().map(|violation| format!("{}: must be {}", violation.field, violation.description)).collect();
+    anyhow::anyhow!("invalid configuration: {}", keys.join("; "))
+}
+
+fn core(config: &Config, redis: &Redis) -> anyhow::Result<Core> {
+    let database = &config.database;
+    let pool = |url: &DatabaseUrl, connections_max| PoolConfig { connections_max, ..PoolConfig::new(url.clone()) };
+    let read_url = database.read_url.as_ref().unwrap_or(&database.app_url);
+    Ok(Core {
+        app_db: AppDb::open(&pool(&database.app_url, database.app_connections_max), SERVICE)?,
+        task_db: TaskDb::open(&pool(&database.task_url, database.task_connections_max), SERVICE)?,
+        read_db: ReadDb::open(&pool(read_url, database.task_connections_max), SERVICE)?,
+        limits: config.limits().map_err(config_error)?,
+        encode: wire::event::encode,
+        hints: Hints::new(redis),
+        outbox: OutboxGauge::default(),
+        revoked: broadcast::channel(REVOKED_WAITING_MAX).0,
+    })
+}
+
+/// Redis carries hints: without it the service is slower, not down.
+fn watch_dependencies(health: &Health, core: &Arc<Core>, redis: &Redis, shutdown: &Shutdown) {
+    let database = core.clone();
+    health.probe("postgres", Need::Required, shutdown, move || {
+        let core = database.clone();
+        async move { core.app_db.ping().await }
+    });
+    let redis = redis.clone();
+    health.probe("redis", Need::Optional, shutdown, move || {
+        let redis = redis.clone();
+        async move { redis.ping().await }
+    });
+}
+
+/// Waits until the migrations that this version needs are applied and its partitions are made. False where shutdown came
+/// first.
+async fn wait_for_schema(core: &Core, weeks_ahead: i32, shutdown: &Shutdown) -> bool {
+    loop {
+        let problem = match migrate::is_current(core.app_db.pool(), SCHEMA).await {
+            Ok(true) => match tasks::ensure_partitions(core, weeks_ahead).await {
+                Ok(_) => return true,
+                Err(fault) => fault.message.clone(),
+            },
+            Ok(false) => "the schema lacks migrations of this version".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(problem, "not started yet");
+        tokio::select! {
+            () = tokio::time::sleep(START_RETRY) => {}
+            () = shutdown.begun() => return false,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Who may call what. Every method of this service's contracts has an entry; one that has none is refused, and the service
+//! does not start. Beyond this, a caller is held to its tenants, projects, intents and tier where the call names them.
+
+use holdfast_caller::{Kind, Role};
+use holdfast_runtime::Access;
+
+use Kind::{Agent, Service, User, Worker};
+use Role::{Admin, InfraApprover, Owner, ProjectMaintainer, Viewer};
+
+/// Whoever may look at a project.
+const READERS: &[Role] = &[Owner, Admin, ProjectMaintainer, InfraApprover, Viewer];
+/// Whoever may submit work to a project, and call it off.
+const SUBMITTERS: &[Role] = &[Owner, Admin, ProjectMaintainer, InfraApprover];
+
+const fn read(method: &'static str) -> Access {
+    Access { method, kinds: &[User, Agent, Service], roles: READERS }
+}
+
+const fn submit(method: &'static str) -> Access {
+    Access { method, kinds: &[User, Agent, Service], roles: SUBMITTERS }
+}
+
+const fn work(method: &'static str) -> Access {
+    Access { method, kinds: &[Worker], roles: &[] }
+}
+
+const fn ledger(method: &'static str) -> Access {
+    Access { method, kinds: &[Service, Agent], roles: &[] }
+}
+
+pub const ACCESS: &[Access] = &[
+    submit("/holdfast.jobs.v1.JobService/SubmitJob"),
+    submit("/holdfast.jobs.v1.JobService/BatchSubmitJobs"),
+    read("/holdfast.jobs.v1.JobService/GetJob"),
+    read("/holdfast.jobs.v1.JobService/ListJobs"),
+    submit("/holdfast.jobs.v1.JobService/CancelJob"),
+    read("/holdfast.jobs.v1.JobService/ListJobEvents"),
+    work("/holdfast.jobs.v1.WorkerService/Work"),
+    work("/holdfast.jobs.v1.WorkerService/LeaseJobs"),
+    work("/holdfast.jobs.v1.WorkerService/ExtendLeases"),
+    work("/holdfast.jobs.v1.WorkerService/CompleteJob"),
+    work("/holdfast.jobs.v1.WorkerService/FailJob"),
+    ledger("/holdfast.jobs.v1.IdempotencyService/ReserveKey"),
+    ledger("/holdfast.jobs.v1.IdempotencyService/CompleteKey"),
+    ledger("/holdfast.jobs.v1.IdempotencyService/GetKey"),
+];

@@ -1,0 +1,204 @@
+//! Leases: handing jobs out, renewing, taking back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use holdfast_fault::Fault;
+use holdfast_ids::{ActorId, JobId, LeaseId, WorkerId};
+use holdfast_pg::TenantScope;
+use holdfast_pg::coalescer::BatchJob;
+
+use super::answer::{LeaseRef, scope_of};
+use super::{App, Asking, Core, authorise, blames_an_item, retrying};
+use crate::domain::job::{Job, Lease, State, Time};
+use crate::domain::payload::Payload;
+use crate::domain::transition::{self, Cause, Refusal, Take};
+use crate::error::job_not_found;
+use crate::store::StoreError;
+use crate::store::claim::{Candidates, Cursor, Wanted, candidates_scan};
+use crate::store::lease::{Extension, leases_extend_if_held};
+use crate::store::transitions::{Step, jobs_load, jobs_lock, transitions_persist};
+
+/// Who takes a lease: one element a job it has room for.
+#[derive(Debug, Clone)]
+pub struct Taker {
+    pub worker_id: WorkerId,
+    pub actor_id: ActorId,
+    pub request_id: String,
+}
+
+/// A job handed to a worker.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    pub job: Job,
+    pub lease: Lease,
+    pub payload: Payload,
+    /// Since when the job was ready.
+    pub ready_at: Time,
+    /// Which of the takers got it.
+    pub taker: usize,
+}
+
+/// What a claim came to.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    pub leased: Vec<Leased>,
+    /// Where the next scan goes on; None where this one reached the end.
+    pub cursor: Option<Cursor>,
+}
+
+impl Core {
+    /// Leases ready jobs, one to each taker, from the projects after the cursor on.
+    pub(super) async fn claim(&self, wanted: &Wanted, after: &Cursor, takers: &[Taker]) -> Result<Claimed, StoreError> {
+        let jobs_max = takers.len().min(self.limits.dispatch.claim_jobs_max);
+        let mut tx = self.app_db.begin(&TenantScope::new(&wanted.tenants)?, None).await?;
+        let candidates = candidates_scan(&mut tx, wanted, after, &self.limits.running, jobs_max as i64).await?;
+        let full = candidates.locked.job_ids.len() == jobs_max;
+        let cursor = candidates.last.clone().filter(|_| full);
+        let steps = self.takes(&mut tx, &candidates, takers).await?;
+        if steps.is_empty() {
+            tx.rollback().await?;
+            return Ok(Claimed { leased: Vec::new(), cursor });
+        }
+        let handed = transitions_persist(&mut tx, &steps, self.encode).await?;
+        tx.commit().await?;
+        let mut payloads: HashMap<JobId, Payload> = handed.into_iter().map(|handed| (handed.job_id, handed.payload)).collect();
+        let leased = steps
+            .into_iter()
+            .enumerate()
+            .filter_map(|(taker, step)| {
+                let job = step.transition.after;
+                let State::Running(lease) = job.state.clone() else { return None };
+                let payload = payloads.remove(&job.facts.job_id)?;
+                Some(Leased { lease, payload, ready_at: step.queued_since?, taker, job })
+            })
+            .collect();
+        Ok(Claimed { leased, cursor })
+    }
+
+    /// Decides over the locked candidates, in their order.
+    async fn takes(&self, tx: &mut holdfast_pg::Tx, candidates: &Candidates, takers: &[Taker]) -> Result<Vec<Step>, StoreError> {
+        let mut loaded: HashMap<_, _> = jobs_load(tx, &candidates.locked)
+            .await?
+            .into_iter()
+            .map(|locked| (locked.job.facts.job_id.as_uuid(), locked))
+            .collect();
+        let mut takers = takers.iter();
+        let (mut steps, mut bytes) = (Vec::new(), 0);
+        for (job_id, queued_since) in candidates.locked.job_ids.iter().zip(&candidates.queued_since) {
+            let Some(locked) = loaded.remove(job_id) else { continue };
+            bytes += locked.payload_bytes;
+            if bytes > self.limits.dispatch.claim_bytes_max && !steps.is_empty() {
+                // The rest stays queued: only what is persisted is moved.
+                break;
+            }
+            let Some(taker) = takers.next() else { break };
+            let take = Take {
+                lease_id: LeaseId::new(),
+                worker_id: taker.worker_id.to_string(),
+                ttl: self.limits.lease_ttl,
+            };
+            let traceparent = locked.job.facts.traceparent.clone();
+            let Ok(transition) = transition::lease(locked.job, take, locked.now) else { continue };
+            let cause = Cause {
+                actor_id: taker.actor_id.clone(),
+                worker_id: Some(taker.worker_id.to_string()),
+                command: None,
+                request_id: taker.request_id.clone(),
+                traceparent,
+            };
+            steps.push(Step { transition, cause, queued_since: Some(*queued_since) });
+        }
+        Ok(steps)
+    }
+}
+
+/// One lease to renew.
+#[derive(Debug, Clone)]
+pub struct Renewal {
+    pub lease: LeaseRef,
+    pub progress_percent: Option<i16>,
+    pub progress_note: Option<String>,
+}
+
+impl App {
+    /// Renews leases, each by itself; answers the new expiries, in order.
+    pub async fn extend(&self, asking: &Asking, renewals: Vec<Renewal>) -> Result<Vec<Result<Time, Fault>>, Fault> {
+        let tenants = authorise::worker_tenants(&asking.caller, &self.core.limits)?;
+        let tenants = tenants.iter().map(|tenant| tenant.as_str()).collect::<Vec<_>>().join(",");
+        let renewed = renewals.into_iter().map(|renewal| {
+            let extension = Extension {
+                job_id: renewal.lease.job_id,
+                lease_id: renewal.lease.lease_id,
+                fence: renewal.lease.fence,
+                tenants: tenants.clone(),
+                progress_percent: renewal.progress_percent,
+                progress_note: renewal.progress_note,
+            };
+            async move {
+                let lost = self.extensions.submit(extension).await.map_err(Fault::from)?;
+                lost.map_err(|lost| lost.map_or_else(job_not_found, Fault::from))
+            }
+        });
+        Ok(futures::future::join_all(renewed).await)
+    }
+}
+
+/// The batch job behind [`App::extend`].
+#[derive(Debug)]
+pub struct Extensions {
+    core: Arc<Core>,
+}
+
+impl Extensions {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    async fn extend_once(&self, items: &[Extension]) -> Result<Vec<Result<Time, Option<Refusal>>>, StoreError> {
+        let tenants: Vec<_> = items.iter().flat_map(|item| scope_of(&item.tenants)).collect();
+        let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, None).await?;
+        let ttl_ms = self.core.limits.lease_ttl.as_millis() as i64;
+        let renewed: HashMap<LeaseId, Time> = leases_extend_if_held(&mut tx, items, ttl_ms).await?.into_iter().collect();
+        let lost: Vec<&Extension> = items.iter().filter(|item| !renewed.contains_key(&item.lease_id)).collect();
+        let states = if lost.is_empty() { HashMap::new() } else { states(&mut tx, &lost).await? };
+        tx.commit().await?;
+        Ok(items
+            .iter()
+            .map(|item| match (renewed.get(&item.lease_id), states.get(&item.job_id)) {
+                (Some(expires_at), _) => Ok(*expires_at),
+                (None, Some(true)) => Err(Some(Refusal::AlreadyTerminal)),
+                (None, Some(false)) => Err(Some(Refusal::StaleFence)),
+                (None, None) => Err(None),
+            })
+            .collect())
+    }
+}
+
+/// Whether the jobs of lost leases have ended; those that the caller may not see are left out.
+async fn states(tx: &mut holdfast_pg::Tx, lost: &[&Extension]) -> Result<HashMap<JobId, bool>, StoreError> {
+    let job_ids: Vec<_> = lost.iter().map(|item| item.job_id.as_uuid()).collect();
+    let tenants: Vec<_> = lost.iter().map(|item| item.tenants.clone()).collect();
+    let locked = jobs_lock(tx, &job_ids, &tenants).await?;
+    let loaded = jobs_load(tx, &locked).await?;
+    Ok(loaded.into_iter().map(|locked| (locked.job.facts.job_id, locked.job.state.name().is_final())).collect())
+}
+
+#[async_trait::async_trait]
+impl BatchJob for Extensions {
+    type Item = Extension;
+    type Output = Result<Time, Option<Refusal>>;
+    type Error = StoreError;
+
+    fn weight(_: &Extension) -> usize {
+        512
+    }
+
+    fn blames_an_item(error: &StoreError) -> bool {
+        blames_an_item(error)
+    }
+
+    async fn run(&self, items: &[Extension]) -> Result<Vec<Result<Self::Output, StoreError>>, StoreError> {
+        Ok(retrying(|| self.extend_once(items)).await?.into_iter().map(Ok).collect())
+    }
+}

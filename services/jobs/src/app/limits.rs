@@ -1,0 +1,104 @@
+//! What configuration allows: per intent, per project, per worker, per batch.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use holdfast_ids::{Intent, TenantId};
+use holdfast_pg::coalescer;
+
+use crate::domain::job::Tier;
+use crate::domain::retry::RetryPolicy;
+use crate::store::claim::RunningLimits;
+
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub intents: Intents,
+    pub running: RunningLimits,
+    pub depth: DepthLimits,
+    /// New submissions are refused while this many events wait for a relay.
+    pub outbox_hard: i64,
+    pub outbox_soft: i64,
+    pub lease_ttl: Duration,
+    /// The default of reservations, and how long a window is.
+    pub workers: Vec<WorkerGrant>,
+    pub platform_tenant: TenantId,
+    pub batches: Batches,
+    pub dispatch: DispatchLimits,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct DepthLimits {
+    pub project_soft: i64,
+    pub project_hard: i64,
+    pub infra_soft: i64,
+    pub infra_hard: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Batches {
+    pub submissions: coalescer::Limits,
+    pub answers: coalescer::Limits,
+    pub extensions: coalescer::Limits,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct DispatchLimits {
+    pub poll: Duration,
+    pub claim_jobs_max: usize,
+    /// Payload bytes of one claim.
+    pub claim_bytes_max: usize,
+}
+
+/// The terms of one intent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IntentTerms {
+    /// None: by tier.
+    pub run_budget: Option<Duration>,
+    pub attempts_max: i32,
+    pub retry: RetryPolicy,
+    pub key_window: Duration,
+}
+
+impl IntentTerms {
+    /// Tier A 20 minutes, B 45, C 60, where the intent does not say.
+    pub fn run_budget(&self, tier: Tier) -> Duration {
+        const MINUTE_S: u64 = 60;
+        self.run_budget.unwrap_or(Duration::from_secs(match tier {
+            Tier::A => 20 * MINUTE_S,
+            Tier::B => 45 * MINUTE_S,
+            Tier::C => 60 * MINUTE_S,
+        }))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Intents {
+    pub default: IntentTerms,
+    pub own: HashMap<Intent, IntentTerms>,
+}
+
+impl Intents {
+    pub fn terms(&self, intent: &Intent) -> &IntentTerms {
+        self.own.get(intent).unwrap_or(&self.default)
+    }
+}
+
+/// What workers with a subject may lease.
+#[derive(Debug, Clone)]
+pub struct WorkerGrant {
+    /// A subject, or a prefix that ends in '*'.
+    pub subject: String,
+    /// For workers of the platform tenant; others have the tenants of their token.
+    pub tenants: Vec<TenantId>,
+    /// Empty: all.
+    pub intents: Vec<Intent>,
+}
+
+impl WorkerGrant {
+    pub fn covers(&self, subject: &str) -> bool {
+        match self.subject.strip_suffix('*') {
+            Some(prefix) => subject.starts_with(prefix),
+            None => subject == self.subject,
+        }
+    }
+}

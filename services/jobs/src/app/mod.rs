@@ -1,0 +1,142 @@
+//! Use cases: authorise, load, decide, persist. No SQL, no wire types, no status codes.
+
+pub mod answer;
+pub mod authorise;
+pub mod cancel;
+pub mod dispatch;
+pub mod keys;
+pub mod lease;
+pub mod limits;
+pub mod read;
+pub mod submit;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use holdfast_caller::Caller;
+use holdfast_ids::{JobId, LeaseId};
+use holdfast_pg::coalescer::Coalescer;
+use holdfast_pg::{AppDb, DbError, ReadDb, TaskDb};
+use tokio::sync::broadcast;
+
+use crate::hints::Hints;
+use crate::store::{EncodeEvent, StoreError};
+use limits::Limits;
+
+/// Who asks, and under which request.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    pub caller: Arc<Caller>,
+    pub request_id: String,
+    pub traceparent: String,
+    pub deadline: Option<std::time::Instant>,
+}
+
+impl Asking {
+    /// The caller's tenants as a batch item carries them.
+    pub fn tenants(&self) -> String {
+        self.caller.tenants.iter().map(|tenant| tenant.as_str()).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// A lease that ended without its holder's doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revoked {
+    pub job_id: JobId,
+    pub lease_id: LeaseId,
+}
+
+/// How many events wait for a relay, as last counted.
+#[derive(Debug, Default)]
+pub struct OutboxGauge {
+    pending: AtomicI64,
+    /// Whether a count was ever taken; before that nothing is refused.
+    known: AtomicBool,
+}
+
+impl OutboxGauge {
+    pub fn set(&self, pending: i64) {
+        self.pending.store(pending, Ordering::Relaxed);
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    pub fn pending(&self) -> Option<i64> {
+        self.known.load(Ordering::Relaxed).then(|| self.pending.load(Ordering::Relaxed))
+    }
+}
+
+/// What every use case works with.
+#[derive(Debug)]
+pub struct Core {
+    pub app_db: AppDb,
+    pub task_db: TaskDb,
+    pub read_db: ReadDb,
+    pub limits: Limits,
+    pub encode: EncodeEvent,
+    pub hints: Hints,
+    pub outbox: OutboxGauge,
+    /// Leases that ended under their holders, for the sessions of this instance.
+    pub revoked: broadcast::Sender<Revoked>,
+}
+
+impl Core {
+    /// Says that a lease has ended, here and to the other instances.
+    pub fn revoke(&self, job_id: JobId, lease_id: LeaseId) {
+        // No receiver is no failure: nobody holds a session here.
+        let _ = self.revoked.send(Revoked { job_id, lease_id });
+        self.hints.revoked(job_id, lease_id);
+    }
+
+    /// Says that there are jobs to lease, or room for them.
+    pub fn wake_dispatch(&self) {
+        self.hints.ready();
+    }
+}
+
+/// The service: its use cases over one core.
+#[derive(Clone)]
+pub struct App {
+    pub core: Arc<Core>,
+    pub(crate) submissions: Arc<Coalescer<submit::Submissions>>,
+    pub(crate) answers: Arc<Coalescer<answer::Answers>>,
+    pub(crate) extensions: Arc<Coalescer<lease::Extensions>>,
+    pub dispatcher: dispatch::Dispatcher,
+}
+
+impl App {
+    pub fn new(core: Arc<Core>) -> Self {
+        let batches = core.limits.batches;
+        Self {
+            submissions: Arc::new(Coalescer::new(submit::Submissions::new(core.clone()), batches.submissions)),
+            answers: Arc::new(Coalescer::new(answer::Answers::new(core.clone()), batches.answers)),
+            extensions: Arc::new(Coalescer::new(lease::Extensions::new(core.clone()), batches.extensions)),
+            dispatcher: dispatch::Dispatcher::new(core.clone()),
+            core,
+        }
+    }
+
+    /// Lets what was taken on come to its end, and takes on nothing more.
+    pub async fn close(&self) {
+        tokio::join!(self.submissions.close(), self.answers.close(), self.extensions.close());
+    }
+}
+
+/// Runs a transaction again where it lost against another one: nothing of it was done.
+pub(crate) async fn retrying<T, F>(mut transaction: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    const TRIES: usize = 3;
+    for _ in 1..TRIES {
+        match transaction().await {
+            Err(StoreError::Db(DbError::Conflict(_)) | StoreError::Raced) => metrics::counter!("jobs_transactions_retried_total").increment(1),
+            outcome => return outcome,
+        }
+    }
+    transaction().await
+}
+
+/// Whether an error is the fault of an item of a batch, and not of the database or the batch.
+pub(crate) fn blames_an_item(error: &StoreError) -> bool {
+    matches!(error, StoreError::Db(error) if error.blames_a_row())
+}

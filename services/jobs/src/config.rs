@@ -1,0 +1,365 @@
+//! What the service is configured with. Read from a TOML file and HOLDFAST_JOBS__SECTION__KEY, checked at start: a value
+//! that cannot be right is refused by its name.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use holdfast_fault::Fault;
+use holdfast_ids::{Intent, ProjectId, TenantId};
+use holdfast_pg::{DatabaseUrl, coalescer};
+use holdfast_redis::RedisConfig;
+use serde::Deserialize;
+
+use crate::app::limits::{Batches, DepthLimits, DispatchLimits, IntentTerms, Intents, Limits, WorkerGrant};
+use crate::domain::retry::RetryPolicy;
+use crate::store::claim::RunningLimits;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(default)]
+    pub grpc: holdfast_runtime::GrpcConfig,
+    #[serde(default)]
+    pub http: holdfast_runtime::HttpConfig,
+    pub database: Database,
+    pub redis: RedisConfig,
+    pub auth: holdfast_runtime::AuthConfig,
+    #[serde(default)]
+    pub telemetry: holdfast_telemetry::TelemetryConfig,
+    #[serde(default)]
+    pub leases: Leases,
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    #[serde(default)]
+    pub retries: Retries,
+    /// Terms of single intents; what one leaves out is as for all.
+    #[serde(default)]
+    pub intents: Vec<IntentConfig>,
+    /// Who may lease what. A worker that none of these covers may lease nothing.
+    #[serde(default)]
+    pub workers: Vec<WorkerConfig>,
+    #[serde(default)]
+    pub batches: BatchesConfig,
+    #[serde(default)]
+    pub dispatch: DispatchConfig,
+    #[serde(default)]
+    pub tasks: Tasks,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// As holdfast_jobs_app.
+    pub app_url: DatabaseUrl,
+    /// As holdfast_jobs_task.
+    pub task_url: DatabaseUrl,
+    /// As holdfast_jobs_app, on a replica, for lists and histories; the primary where absent.
+    pub read_url: Option<DatabaseUrl>,
+    #[serde(default = "app_connections_max")]
+    pub app_connections_max: u32,
+    #[serde(default = "task_connections_max")]
+    pub task_connections_max: u32,
+}
+
+fn app_connections_max() -> u32 {
+    14
+}
+
+fn task_connections_max() -> u32 {
+    4
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Leases {
+    /// How long a lease holds without a heartbeat; workers heartbeat at a third of it.
+    pub ttl_ms: u64,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self { ttl_ms: 30_000 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Jobs of a project that run at once; 1 makes projects serial.
+    pub running_per_project: i32,
+    pub projects: Vec<ProjectLimit>,
+    pub project_depth_soft: i64,
+    pub project_depth_hard: i64,
+    pub infra_depth_soft: i64,
+    pub infra_depth_hard: i64,
+    /// Events that wait for a relay: an alert from here on.
+    pub outbox_pending_soft: i64,
+    /// Events that wait for a relay: no new submissions from here on.
+    pub outbox_pending_hard: i64,
+    /// Whose workers are granted tenants by configuration.
+    pub platform_tenant: String,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            running_per_project: 1,
+            projects: Vec::new(),
+            project_depth_soft: 2000,
+            project_depth_hard: 5000,
+            infra_depth_soft: 800,
+            infra_depth_hard: 2000,
+            outbox_pending_soft: 10_000,
+            outbox_pending_hard: 50_000,
+            platform_tenant: "platform".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectLimit {
+    pub tenant: TenantId,
+    pub project: ProjectId,
+    pub running: i32,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retries {
+    pub initial_ms: u64,
+    pub cap_ms: u64,
+    /// From the first failure on.
+    pub window_ms: u64,
+    pub attempts_max: i32,
+    /// How long an idempotency key stands for its job.
+    pub key_window_ms: u64,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self { initial_ms: 1000, cap_ms: 60_000, window_ms: 600_000, attempts_max: 5, key_window_ms: 24 * 3600 * 1000 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentConfig {
+    pub name: Intent,
+    pub run_budget_ms: Option<u64>,
+    pub attempts_max: Option<i32>,
+    pub retry_initial_ms: Option<u64>,
+    pub retry_cap_ms: Option<u64>,
+    pub retry_window_ms: Option<u64>,
+    pub key_window_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// A token's subject, or a prefix that ends in '*'.
+    pub subject: String,
+    /// What workers of the platform tenant may lease from.
+    #[serde(default)]
+    pub tenants: Vec<TenantId>,
+    /// Names, or "*" for all.
+    pub intents: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchesConfig {
+    pub items_max: usize,
+    pub bytes_max: usize,
+    /// Batches of submissions in flight.
+    pub submission_lanes: usize,
+    pub answer_lanes: usize,
+}
+
+impl Default for BatchesConfig {
+    fn default() -> Self {
+        Self { items_max: 256, bytes_max: 8 * 1024 * 1024, submission_lanes: 2, answer_lanes: 2 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DispatchConfig {
+    /// How often to look for jobs when nothing hints at any.
+    pub poll_ms: u64,
+    pub claim_jobs_max: usize,
+    pub claim_bytes_max: usize,
+}
+
+impl Default for DispatchConfig {
+    fn default() -> Self {
+        Self { poll_ms: 200, claim_jobs_max: 256, claim_bytes_max: 16 * 1024 * 1024 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tasks {
+    /// A task moves to another instance this long after its leader was last heard of; 30 s at most.
+    pub leadership_ttl_ms: u64,
+    pub lease_expiry_period_ms: u64,
+    pub due_jobs_period_ms: u64,
+    pub partition_weeks_ahead: i32,
+    pub outbox_ring_period_ms: u64,
+    pub outbox_slot_age_ms: u64,
+    /// How long published events stay readable.
+    pub outbox_keep_ms: u64,
+    pub outbox_pending_period_ms: u64,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        const HOUR_MS: u64 = 3600 * 1000;
+        Self {
+            leadership_ttl_ms: 10_000,
+            lease_expiry_period_ms: 1000,
+            due_jobs_period_ms: 200,
+            partition_weeks_ahead: 4,
+            outbox_ring_period_ms: 60_000,
+            outbox_slot_age_ms: 6 * HOUR_MS,
+            outbox_keep_ms: 72 * HOUR_MS,
+            outbox_pending_period_ms: 500,
+        }
+    }
+}
+
+macro_rules! durations {
+    ($($field:ident => $name:ident),*) => {
+        $(pub fn $name(&self) -> Duration { Duration::from_millis(self.$field) })*
+    };
+}
+
+impl Tasks {
+    durations! {
+        leadership_ttl_ms => leadership_ttl, lease_expiry_period_ms => lease_expiry_period, due_jobs_period_ms => due_jobs_period,
+        outbox_ring_period_ms => outbox_ring_period, outbox_slot_age_ms => outbox_slot_age, outbox_keep_ms => outbox_keep,
+        outbox_pending_period_ms => outbox_pending_period
+    }
+}
+
+impl Config {
+    /// Checks what types alone do not; the fault names every key that is wrong.
+    pub fn validate(&self) -> Result<(), Fault> {
+        let mut wrong = Vec::new();
+        let mut check = |holds: bool, key: &str, rule: &str| {
+            if !holds {
+                wrong.push(holdfast_fault::Violation::new(key, rule));
+            }
+        };
+        let (limits, retries, tasks, batches) = (&self.limits, &self.retries, &self.tasks, &self.batches);
+        check((1_000..=3_600_000).contains(&self.leases.ttl_ms), "leases.ttl_ms", "1,000 to 3,600,000");
+        check(limits.running_per_project >= 1, "limits.running_per_project", "1 or more");
+        check(limits.projects.iter().all(|project| project.running >= 1), "limits.projects.running", "1 or more");
+        check(limits.project_depth_hard >= 1, "limits.project_depth_hard", "1 or more");
+        check(limits.project_depth_soft <= limits.project_depth_hard, "limits.project_depth_soft", "at most the hard limit");
+        check(limits.infra_depth_hard >= 1, "limits.infra_depth_hard", "1 or more");
+        check(limits.infra_depth_soft <= limits.infra_depth_hard, "limits.infra_depth_soft", "at most the hard limit");
+        check(limits.outbox_pending_hard >= 1, "limits.outbox_pending_hard", "1 or more");
+        check(limits.outbox_pending_soft <= limits.outbox_pending_hard, "limits.outbox_pending_soft", "at most the hard limit");
+        check(TenantId::parse(&limits.platform_tenant).is_ok(), "limits.platform_tenant", "a tenant id");
+        check(retries.attempts_max >= 1, "retries.attempts_max", "1 or more");
+        check(retries.key_window_ms >= 1, "retries.key_window_ms", "1 or more");
+        check(
+            self.intents.iter().all(|intent| intent.run_budget_ms.is_none_or(|budget| budget >= 1000)),
+            "intents.run_budget_ms",
+            "1,000 or more",
+        );
+        check(self.intents.iter().all(|intent| intent.attempts_max.is_none_or(|attempts| attempts >= 1)), "intents.attempts_max", "1 or more");
+        check(
+            self.workers.iter().all(|worker| worker.intents.iter().all(|intent| intent == "*" || Intent::parse(intent).is_ok())),
+            "workers.intents",
+            "intents, or \"*\"",
+        );
+        check((1..=1000).contains(&batches.items_max), "batches.items_max", "1 to 1,000");
+        check((1..=8).contains(&batches.submission_lanes), "batches.submission_lanes", "1 to 8");
+        check((1..=8).contains(&batches.answer_lanes), "batches.answer_lanes", "1 to 8");
+        check((1..=1000).contains(&self.dispatch.claim_jobs_max), "dispatch.claim_jobs_max", "1 to 1,000");
+        check((5..=60_000).contains(&self.dispatch.poll_ms), "dispatch.poll_ms", "5 to 60,000");
+        check((500..=30_000).contains(&tasks.leadership_ttl_ms), "tasks.leadership_ttl_ms", "500 to 30,000");
+        check((1..=53).contains(&tasks.partition_weeks_ahead), "tasks.partition_weeks_ahead", "1 to 53");
+        if wrong.is_empty() { Ok(()) } else { Err(Fault::invalid_many(wrong)) }
+    }
+
+    pub fn limits(&self) -> Result<Limits, Fault> {
+        let bad_tenant = |error: holdfast_ids::IdError| Fault::invalid("limits.platform_tenant", error.to_string());
+        Ok(Limits {
+            intents: self.intents(),
+            running: RunningLimits {
+                default: self.limits.running_per_project,
+                tenant_ids: self.limits.projects.iter().map(|project| project.tenant.to_string()).collect(),
+                project_ids: self.limits.projects.iter().map(|project| project.project.to_string()).collect(),
+                running_max: self.limits.projects.iter().map(|project| project.running).collect(),
+            },
+            depth: DepthLimits {
+                project_soft: self.limits.project_depth_soft,
+                project_hard: self.limits.project_depth_hard,
+                infra_soft: self.limits.infra_depth_soft,
+                infra_hard: self.limits.infra_depth_hard,
+            },
+            outbox_hard: self.limits.outbox_pending_hard,
+            outbox_soft: self.limits.outbox_pending_soft,
+            lease_ttl: Duration::from_millis(self.leases.ttl_ms),
+            workers: self.workers.iter().map(WorkerConfig::grant).collect(),
+            platform_tenant: TenantId::parse(&self.limits.platform_tenant).map_err(bad_tenant)?,
+            batches: self.batches.limits(),
+            dispatch: DispatchLimits {
+                poll: Duration::from_millis(self.dispatch.poll_ms),
+                claim_jobs_max: self.dispatch.claim_jobs_max,
+                claim_bytes_max: self.dispatch.claim_bytes_max,
+            },
+        })
+    }
+
+    fn intents(&self) -> Intents {
+        let all = &self.retries;
+        let default = IntentTerms {
+            run_budget: None,
+            attempts_max: all.attempts_max,
+            retry: RetryPolicy {
+                initial: Duration::from_millis(all.initial_ms),
+                cap: Duration::from_millis(all.cap_ms),
+                window: Duration::from_millis(all.window_ms),
+            },
+            key_window: Duration::from_millis(all.key_window_ms),
+        };
+        let own: HashMap<Intent, IntentTerms> =
+            self.intents.iter().map(|intent| (intent.name.clone(), intent.terms(&default))).collect();
+        Intents { default, own }
+    }
+}
+
+impl IntentConfig {
+    fn terms(&self, default: &IntentTerms) -> IntentTerms {
+        let or = |own: Option<u64>, default: Duration| own.map_or(default, Duration::from_millis);
+        IntentTerms {
+            run_budget: self.run_budget_ms.map(Duration::from_millis),
+            attempts_max: self.attempts_max.unwrap_or(default.attempts_max),
+            retry: RetryPolicy {
+                initial: or(self.retry_initial_ms, default.retry.initial),
+                cap: or(self.retry_cap_ms, default.retry.cap),
+                window: or(self.retry_window_ms, default.retry.window),
+            },
+            key_window: or(self.key_window_ms, default.key_window),
+        }
+    }
+}
+
+impl WorkerConfig {
+    fn grant(&self) -> WorkerGrant {
+        let any = self.intents.iter().any(|intent| intent == "*");
+        let intents = if any { Vec::new() } else { self.intents.iter().filter_map(|intent| Intent::parse(intent).ok()).collect() };
+        WorkerGrant { subject: self.subject.clone(), tenants: self.tenants.clone(), intents }
+    }
+}
+
+impl BatchesConfig {
+    fn limits(&self) -> Batches {
+        let of = |lanes| coalescer::Limits { items_max: self.items_max, bytes_max: self.bytes_max, lanes };
+        Batches { submissions: of(self.submission_lanes), answers: of(self.answer_lanes), extensions: of(1) }
+    }
+}

@@ -1,0 +1,171 @@
+//! A job and its states.
+
+use chrono::{DateTime, Utc};
+use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, LeaseId, ProjectId, TenantId};
+
+use super::payload::Payload;
+
+pub type Time = DateTime<Utc>;
+
+/// Defines a closed set of names as they stand in the tables and in events.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+named! {
+    /// The name of a state, without what a job in it carries.
+    StateName {
+        /// Waits for a worker, or for its run_after. From submission, or from running when a draining worker gives it back.
+        Queued = "queued",
+        /// Held under a lease. From queued and retrying, by the claim.
+        Running = "running",
+        /// Waits for its back-off. From running, when an attempt fails or its lease is lost.
+        Retrying = "retrying",
+        /// Final. From running, by the holder of the lease.
+        Done = "done",
+        /// Final. From running, when a failure is not retryable or no retry is left.
+        Failed = "failed",
+        /// Final. From running, when the run budget is used up.
+        TimedOut = "timed_out",
+        /// Final. From queued, running and retrying, by a caller.
+        Cancelled = "cancelled",
+    }
+}
+
+impl StateName {
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::TimedOut | Self::Cancelled)
+    }
+}
+
+named! {
+    Queue {
+        Project = "project",
+        Infra = "infra",
+    }
+}
+
+named! {
+    Tier {
+        A = "A",
+        B = "B",
+        C = "C",
+    }
+}
+
+named! {
+    /// A clock that can end a job.
+    Clock {
+        /// Time under lease, over all attempts.
+        Run = "run",
+    }
+}
+
+/// Why an attempt ended without a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub code: String,
+    pub message: String,
+    pub occurred_at: Time,
+}
+
+/// The code of an attempt whose worker was not heard of before its lease expired.
+pub const LEASE_LOST: &str = "lease_lost";
+
+/// The lease of a running job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub lease_id: LeaseId,
+    pub worker_id: String,
+    pub fence: i64,
+    pub leased_at: Time,
+    pub expires_at: Time,
+    pub run_deadline: Time,
+}
+
+/// Where a job stands, with what only a job there has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Queued,
+    Running(Lease),
+    Retrying { next_attempt_at: Time },
+    Done { result: Payload, finished_at: Time },
+    Failed { finished_at: Time },
+    TimedOut { clock: Clock, finished_at: Time },
+    Cancelled { finished_at: Time },
+}
+
+impl State {
+    pub fn name(&self) -> StateName {
+        match self {
+            Self::Queued => StateName::Queued,
+            Self::Running(_) => StateName::Running,
+            Self::Retrying { .. } => StateName::Retrying,
+            Self::Done { .. } => StateName::Done,
+            Self::Failed { .. } => StateName::Failed,
+            Self::TimedOut { .. } => StateName::TimedOut,
+            Self::Cancelled { .. } => StateName::Cancelled,
+        }
+    }
+}
+
+/// What a submission fixed for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    pub job_id: JobId,
+    pub tenant_id: TenantId,
+    pub project_id: ProjectId,
+    pub intent: Intent,
+    pub queue: Queue,
+    pub tier: Tier,
+    pub priority: i16,
+    pub actor_id: ActorId,
+    pub idempotency_key: IdempotencyKey,
+    pub max_attempts: i32,
+    pub run_budget_ms: i64,
+    pub run_after: Option<Time>,
+    pub created_at: Time,
+    pub request_id: String,
+    pub traceparent: String,
+}
+
+/// What transitions change, beside the state itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progressed {
+    /// The number of the latest transition.
+    pub seq: i64,
+    /// Attempts begun.
+    pub attempt: i32,
+    /// The fencing token of the latest lease.
+    pub fence: i64,
+    /// Time under lease of the attempts that have ended.
+    pub run_ms: i64,
+    pub last_failure: Option<Failure>,
+    /// The first failure: the retry window counts from it.
+    pub retry_since: Option<Time>,
+    pub started_at: Option<Time>,
+}
+
+/// A job as a transition sees it: locked, and without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    pub facts: Facts,
+    pub state: State,
+    pub progressed: Progressed,
+}

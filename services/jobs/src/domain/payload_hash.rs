@@ -1,0 +1,274 @@
+//! The idempotency payload hash: BLAKE3 over a versioned form, so that two requests have one hash exactly where they mean
+//! the same.
+//!
+//! JSON that is I-JSON (RFC 7493) is hashed in its canonical form (RFC 8785): spacing, member order and the spelling of
+//! numbers do not matter. Anything else is hashed as it is, under another version byte: other media types, duplicate
+//! members, lone surrogates, and numbers that would change when a double holds them.
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::payload::{JSON_DEPTH_MAX, Payload, is_json};
+use super::submission::Meaning;
+
+/// Version bytes. A change of the form takes a new one; the old ones stay meaningful for the keys already recorded.
+const CANONICAL_JSON: u8 = 1;
+const RAW: u8 = 2;
+const RESERVATION_CANONICAL_JSON: u8 = 3;
+const RESERVATION_RAW: u8 = 4;
+
+pub type PayloadHash = [u8; 32];
+
+/// Why a payload that says it is JSON is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    #[error("is not JSON, as its content type says it is")]
+    Malformed,
+    #[error("is nested more than {JSON_DEPTH_MAX} levels deep")]
+    TooDeep,
+}
+
+/// The hash of a submission: what it means, then its payload.
+pub fn of_submission(meaning: &Meaning<'_>, payload: &Payload) -> Result<PayloadHash, JsonError> {
+    let form = Form::of(&payload.data, &payload.content_type)?;
+    let mut hasher = form.begin(CANONICAL_JSON, RAW, &payload.content_type);
+    meaning.feed(|field| feed(&mut hasher, field));
+    Ok(form.end(hasher, &payload.data))
+}
+
+/// The hash of a request that another service reserves a key for.
+pub fn of_reservation(request: &[u8], content_type: &str) -> Result<PayloadHash, JsonError> {
+    let form = Form::of(request, content_type)?;
+    let hasher = form.begin(RESERVATION_CANONICAL_JSON, RESERVATION_RAW, content_type);
+    Ok(form.end(hasher, request))
+}
+
+/// Refuses what says it is JSON and is not, or nests too deep.
+pub fn check_json(data: &[u8], content_type: &str) -> Result<(), JsonError> {
+    Form::of(data, content_type).map(|_| ())
+}
+
+enum Form {
+    Canonical(String),
+    Raw,
+}
+
+impl Form {
+    fn of(data: &[u8], content_type: &str) -> Result<Self, JsonError> {
+        if !is_json(content_type) {
+            return Ok(Self::Raw);
+        }
+        if nesting(data) > JSON_DEPTH_MAX {
+            return Err(JsonError::TooDeep);
+        }
+        let raw: &RawValue = serde_json::from_slice(data).map_err(|_| JsonError::Malformed)?;
+        let mut canonical = String::with_capacity(data.len());
+        Ok(match canonicalise(raw, &mut canonical) {
+            Ok(()) => Self::Canonical(canonical),
+            Err(NotIJson) => Self::Raw,
+        })
+    }
+
+    fn begin(&self, canonical: u8, raw: u8, content_type: &str) -> blake3::Hasher {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&[if matches!(self, Self::Canonical(_)) { canonical } else { raw }]);
+        feed(&mut hasher, content_type.as_bytes());
+        hasher
+    }
+
+    fn end(&self, mut hasher: blake3::Hasher, data: &[u8]) -> PayloadHash {
+        match self {
+            Self::Canonical(text) => feed(&mut hasher, text.as_bytes()),
+            Self::Raw => feed(&mut hasher, data),
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// Length first: two fields never run into each other.
+fn feed(hasher: &mut blake3::Hasher, field: &[u8]) {
+    hasher.update(&(field.len() as u64).to_le_bytes());
+    hasher.update(field);
+}
+
+/// The deepest nesting of brackets outside strings. Counted before parsing, so that no input can exhaust the stack.
+fn nesting(data: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0usize, false, false);
+    for byte in data {
+        match (in_string, *byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'{' | b'[') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+struct NotIJson;
+
+impl From<serde_json::Error> for NotIJson {
+    fn from(_: serde_json::Error) -> Self {
+        Self
+    }
+}
+
+/// Writes a syntactically valid value in its RFC 8785 form.
+fn canonicalise(raw: &RawValue, out: &mut String) -> Result<(), NotIJson> {
+    let text = raw.get();
+    match text.as_bytes()[0] {
+        b'{' => {
+            let mut members = serde_json::Deserializer::from_str(text).deserialize_map(Members)?;
+            members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            if members.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+                return Err(NotIJson);
+            }
+            out.push('{');
+            for (index, (name, value)) in members.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&serde_json::to_string(&name)?);
+                out.push(':');
+                canonicalise(value, out)?;
+            }
+            out.push('}');
+        }
+        b'[' => {
+            let values: Vec<&RawValue> = serde_json::from_str(text)?;
+            out.push('[');
+            for (index, value) in values.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                canonicalise(value, out)?;
+            }
+            out.push(']');
+        }
+        b'"' => out.push_str(&serde_json::to_string(&serde_json::from_str::<String>(text)?)?),
+        b't' | b'f' | b'n' => out.push_str(text),
+        _ => out.push_str(&number(text)?),
+    }
+    Ok(())
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(members)
+    }
+}
+
+/// The number as ECMAScript writes it, if a double holds it: 1.0, 1e0 and 1 are one number, 9007199254740993 is none,
+/// since it would look like its neighbour.
+fn number(text: &str) -> Result<String, NotIJson> {
+    let value: f64 = text.parse().map_err(|_| NotIJson)?;
+    if !value.is_finite() {
+        return Err(NotIJson);
+    }
+    let shortest = ryu_js::Buffer::new().format_finite(value).to_owned();
+    if Decimal::of(text)? == Decimal::of(&shortest)? { Ok(shortest) } else { Err(NotIJson) }
+}
+
+/// A decimal number without the ways of writing it: 0.digits times ten to the exponent, no zeros at either end.
+#[derive(PartialEq, Eq)]
+struct Decimal {
+    negative: bool,
+    digits: String,
+    exponent: i64,
+}
+
+impl Decimal {
+    fn of(text: &str) -> Result<Self, NotIJson> {
+        let (negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let exponent: i64 = exponent.parse().map_err(|_| NotIJson)?;
+        let all = format!("{whole}{fraction}");
+        let digits = all.trim_start_matches('0');
+        let exponent = exponent.checked_add(whole.len() as i64 - (all.len() - digits.len()) as i64).ok_or(NotIJson)?;
+        let digits = digits.trim_end_matches('0');
+        if digits.is_empty() {
+            // Zero has no sign here: RFC 8785 writes -0 as 0.
+            return Ok(Self { negative: false, digits: String::new(), exponent: 0 });
+        }
+        Ok(Self { negative, digits: digits.to_owned(), exponent })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(json: &str) -> PayloadHash {
+        of_reservation(json.as_bytes(), "application/json").unwrap()
+    }
+
+    #[test]
+    fn spelling_does_not_matter_for_i_json() {
+        assert_eq!(hash(r#"{"b":1.0,"a":"\u0041"}"#), hash(" { \"a\" : \"A\", \"b\" : 1e0 } "));
+        assert_eq!(hash("[0.1, -0, 100]"), hash("[0.10,0,1e2]"));
+        assert_eq!(hash("1E400000000000000000000"), hash("1E400000000000000000000"));
+    }
+
+    #[test]
+    fn values_that_differ_never_look_alike() {
+        let values = [
+            "9007199254740992",
+            "9007199254740993",
+            "0.1",
+            "0.1000000000000000055",
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":2,"a":1}"#,
+            r#"{"a":2}"#,
+            r#""\ud800""#,
+            r#""\ud801""#,
+            "null",
+            "[]",
+            "{}",
+            "1e400",
+            "1e401",
+        ];
+        let hashes: std::collections::HashSet<_> = values.iter().map(|value| hash(value)).collect();
+        assert_eq!(hashes.len(), values.len());
+    }
+
+    #[test]
+    fn members_sort_by_utf16_code_units() {
+        let mut out = String::new();
+        let raw: &RawValue = serde_json::from_str("{\"\u{fb33}\":1,\"\u{1f600}\":2,\"\\u20ac\":3}").unwrap();
+        assert!(canonicalise(raw, &mut out).is_ok());
+        assert_eq!(out, "{\"\u{20ac}\":3,\"\u{1f600}\":2,\"\u{fb33}\":1}");
+    }
+
+    #[test]
+    fn refuses_what_is_not_json_or_too_deep() {
+        assert_eq!(of_reservation(b"{", "application/json"), Err(JsonError::Malformed));
+        assert_eq!(of_reservation(b"", "application/json"), Err(JsonError::Malformed));
+        let deep = format!("{}{}", "[".repeat(11), "]".repeat(11));
+        assert_eq!(of_reservation(deep.as_bytes(), "application/vnd.x+json; v=1"), Err(JsonError::TooDeep));
+        let flat = format!("{}{}", "[".repeat(10), "]".repeat(10));
+        assert!(of_reservation(flat.as_bytes(), "application/json").is_ok());
+        assert!(of_reservation(br#""[[[[[[[[[[[[""#, "application/json").is_ok());
+        assert!(of_reservation(b"{", "text/plain").is_ok());
+    }
+}

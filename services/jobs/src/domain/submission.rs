@@ -1,0 +1,65 @@
+//! A request to queue a job, checked and ready to be persisted.
+
+use holdfast_ids::{ActorId, IdempotencyKey, Intent, ProjectId, TenantId};
+
+use super::job::{Queue, Tier, Time};
+use super::payload::Payload;
+use super::payload_hash::PayloadHash;
+
+/// How far ahead run_after may lie.
+pub const RUN_AFTER_AHEAD_MAX_S: i64 = 7 * 24 * 3600;
+
+/// What scopes an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyScope {
+    pub tenant_id: TenantId,
+    pub project_id: ProjectId,
+    pub intent: Intent,
+    pub actor_id: ActorId,
+    pub key: IdempotencyKey,
+}
+
+#[derive(Debug, Clone)]
+pub struct Submission {
+    pub scope: KeyScope,
+    pub queue: Queue,
+    pub tier: Tier,
+    pub priority: i16,
+    pub run_after: Option<Time>,
+    pub max_attempts: i32,
+    pub run_budget_ms: i64,
+    pub payload: Payload,
+    pub payload_hash: PayloadHash,
+    pub window_ms: i64,
+    pub request_id: String,
+    pub traceparent: String,
+}
+
+/// Every field beside the payload that changes what a submission means, as the caller sent it: what configuration fills in
+/// may change between a call and its repetition and is left out.
+#[derive(Debug, Clone, Copy)]
+pub struct Meaning<'a> {
+    pub intent: &'a Intent,
+    pub queue: Queue,
+    pub tier: Tier,
+    pub priority: i16,
+    pub run_after: Option<Time>,
+    pub run_budget_ms: Option<i64>,
+    pub max_attempts: Option<i32>,
+}
+
+impl Meaning<'_> {
+    /// Feeds every field, absent ones included, so that no two meanings give one sequence.
+    pub fn feed(&self, mut field: impl FnMut(&[u8])) {
+        fn optional(value: Option<i64>) -> Vec<u8> {
+            value.map_or_else(Vec::new, |value| value.to_le_bytes().to_vec())
+        }
+        field(self.intent.as_str().as_bytes());
+        field(self.queue.as_str().as_bytes());
+        field(self.tier.as_str().as_bytes());
+        field(&self.priority.to_le_bytes());
+        field(&optional(self.run_after.map(|at| at.timestamp_micros())));
+        field(&optional(self.run_budget_ms));
+        field(&optional(self.max_attempts.map(i64::from)));
+    }
+}

@@ -1,0 +1,25 @@
+//! Refusals of the domain, as reasons of the catalogue.
+
+use holdfast_fault::{Fault, Reason};
+
+use crate::domain::payload_hash::JsonError;
+use crate::domain::transition::Refusal;
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        let reason = match refusal {
+            Refusal::AlreadyTerminal => Reason::Job409AlreadyTerminal,
+            Refusal::StaleFence => Reason::Job409StaleFence,
+        };
+        Self::new(reason, refusal.to_string())
+    }
+}
+
+/// Outside the caller's tenants and projects a job does not exist.
+pub fn job_not_found() -> Fault {
+    Fault::new(Reason::Job404NotFound, "no such job")
+}
+
+pub fn bad_json(field: &str, error: JsonError) -> Fault {
+    Fault::invalid(field, error.to_string())
+}

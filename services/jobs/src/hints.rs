@@ -1,0 +1,84 @@
+//! Wake-ups: inside the instance by notification, between instances over Redis pub/sub. Hints may be lost; whoever waits
+//! for one also polls. The only module that knows Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_ids::{JobId, LeaseId};
+use holdfast_redis::{Heard, Messenger, Redis, Waker};
+use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Revoked;
+
+const DOMAIN: &str = "jobs";
+/// How often a hint is sent at most; the ones between are one.
+const HINT_INTERVAL: Duration = Duration::from_millis(2);
+
+pub struct Hints {
+    outbox: Waker,
+    ready: Waker,
+    revoked: Messenger,
+    dispatch: Arc<Notify>,
+}
+
+impl std::fmt::Debug for Hints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hints").finish_non_exhaustive()
+    }
+}
+
+impl Hints {
+    pub fn new(redis: &Redis) -> Self {
+        let keys = redis.keys();
+        Self {
+            outbox: redis.waker(keys.wake_outbox(DOMAIN), HINT_INTERVAL),
+            ready: redis.waker(keys.wake_ready(DOMAIN), HINT_INTERVAL),
+            revoked: redis.messenger(keys.wake_revoked(DOMAIN)),
+            dispatch: Arc::new(Notify::new()),
+        }
+    }
+
+    /// Events wait in the outbox.
+    pub fn outbox(&self) {
+        self.outbox.wake();
+    }
+
+    /// Jobs are ready, or a project has room again.
+    pub fn ready(&self) {
+        self.dispatch.notify_one();
+        self.ready.wake();
+    }
+
+    /// A lease ended under its holder.
+    pub fn revoked(&self, job_id: JobId, lease_id: LeaseId) {
+        self.revoked.send(format!("{job_id} {lease_id}"));
+    }
+
+    pub(crate) fn dispatch_wake(&self) -> Arc<Notify> {
+        self.dispatch.clone()
+    }
+}
+
+/// Hears what other instances say, until shutdown.
+pub async fn listen(redis: Redis, dispatch: Arc<Notify>, revoked: broadcast::Sender<Revoked>, shutdown: CancellationToken) {
+    let mut ready = redis.listen(redis.keys().wake_ready(DOMAIN));
+    let mut ended = redis.listen(redis.keys().wake_revoked(DOMAIN));
+    loop {
+        tokio::select! {
+            () = ready.woken() => dispatch.notify_one(),
+            heard = ended.heard() => {
+                if let Heard::Message(text) = heard && let Some(lease) = parse(&text) {
+                    // No receiver is no failure: nobody holds a session here.
+                    let _ = revoked.send(lease);
+                }
+            }
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+fn parse(text: &[u8]) -> Option<Revoked> {
+    let (job_id, lease_id) = std::str::from_utf8(text).ok()?.split_once(' ')?;
+    Some(Revoked { job_id: JobId::parse(job_id).ok()?, lease_id: LeaseId::parse(lease_id).ok()? })
+}

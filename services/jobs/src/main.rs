@@ -1,0 +1,26 @@
+//! `holdfast-jobs`: the jobs service as a process.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use holdfast_jobs::config::Config;
+use holdfast_runtime::{Shutdown, load_config};
+use holdfast_telemetry::BuildInfo;
+
+#[derive(Parser)]
+#[command(version, about = "The jobs service of Holdfast")]
+struct Args {
+    /// TOML file; HOLDFAST_JOBS__SECTION__KEY goes before it.
+    #[arg(long, env = "HOLDFAST_JOBS_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let config: Config = load_config("jobs", args.config.as_deref())?;
+    let (_guard, metrics) = holdfast_telemetry::start(BuildInfo::new("holdfast-jobs", env!("CARGO_PKG_VERSION")), &config.telemetry)?;
+    let shutdown = Shutdown::on_signals()?;
+    holdfast_jobs::run(config, metrics, shutdown).await
+}

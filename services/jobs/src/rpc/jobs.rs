@@ -1,0 +1,107 @@
+//! JobService.
+
+use holdfast_fault::Fault;
+use holdfast_ids::{IdempotencyKey, Intent, JobId, ProjectId, TenantId};
+use holdfast_proto::jobs::v1 as pb;
+use holdfast_proto::jobs::v1::job_service_server::JobService;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Rpc, open};
+use crate::app::submit::Requested;
+use crate::store::read::Listing;
+use crate::wire::field::{elements, id, named, optional_id, text};
+use crate::wire::job::known_state;
+use crate::wire::{page, submit};
+
+const REASON_CHARS_MAX: usize = 512;
+
+#[async_trait]
+impl JobService for Rpc {
+    async fn submit_job(&self, request: Request<pb::SubmitJobRequest>) -> Result<Response<pb::SubmitJobResponse>, Status> {
+        let (asking, request) = open(request)?;
+        let submitted = self.app.submit(&asking, Requested::try_from(request)?).await?;
+        Ok(Response::new(submitted.into()))
+    }
+
+    async fn batch_submit_jobs(
+        &self,
+        request: Request<pb::BatchSubmitJobsRequest>,
+    ) -> Result<Response<pb::BatchSubmitJobsResponse>, Status> {
+        let (asking, request) = open(request)?;
+        let items = elements("jobs", request.jobs, 1)?.into_iter().map(Requested::try_from).collect();
+        let outcomes = self.app.submit_all(&asking, items).await;
+        let results = outcomes.into_iter().enumerate().map(|(index, outcome)| submit::result(index, outcome)).collect();
+        Ok(Response::new(pb::BatchSubmitJobsResponse { results }))
+    }
+
+    async fn get_job(&self, request: Request<pb::GetJobRequest>) -> Result<Response<pb::GetJobResponse>, Status> {
+        let (asking, request) = open(request)?;
+        let job = self.app.get(&asking, id("job_id", &request.job_id, JobId::parse)?).await?;
+        Ok(Response::new(pb::GetJobResponse { job: Some(job.into()) }))
+    }
+
+    async fn list_jobs(&self, request: Request<pb::ListJobsRequest>) -> Result<Response<pb::ListJobsResponse>, Status> {
+        let (asking, request) = open(request)?;
+        let tenant_id = crate::app::authorise::tenant(
+            &asking.caller,
+            optional_id("tenant_id", &request.tenant_id, TenantId::parse)?,
+        )?;
+        let (mut listing, page_token) = listing(tenant_id, request)?;
+        listing.before = page::jobs_before(&listing, &page_token)?;
+        let page_size = listing.jobs_max;
+        listing.jobs_max += 1;
+        let mut jobs = self.app.list(&asking, listing.clone()).await?;
+        let more = jobs.len() as i64 > page_size;
+        jobs.truncate(page_size as usize);
+        let next_page_token = match jobs.last() {
+            Some(last) if more => page::jobs_token(&listing, last.job_id),
+            _ => String::new(),
+        };
+        Ok(Response::new(pb::ListJobsResponse { jobs: jobs.into_iter().map(Into::into).collect(), next_page_token }))
+    }
+
+    async fn cancel_job(&self, request: Request<pb::CancelJobRequest>) -> Result<Response<pb::CancelJobResponse>, Status> {
+        let (asking, request) = open(request)?;
+        let job_id = id("job_id", &request.job_id, JobId::parse)?;
+        let key = id("idempotency_key", &request.idempotency_key, IdempotencyKey::parse)?;
+        let reason = text("reason", request.reason, REASON_CHARS_MAX)?;
+        let cancelled = self.app.cancel(&asking, job_id, reason, key).await?;
+        Ok(Response::new(pb::CancelJobResponse { job: Some(cancelled.job.into()), replayed: cancelled.replayed }))
+    }
+
+    async fn list_job_events(
+        &self,
+        request: Request<pb::ListJobEventsRequest>,
+    ) -> Result<Response<pb::ListJobEventsResponse>, Status> {
+        let (asking, request) = open(request)?;
+        let job_id = id("job_id", &request.job_id, JobId::parse)?;
+        let page_size = page::size("page_size", request.page_size, 100)?;
+        let after_seq = page::events_after(job_id, &request.page_token)?;
+        let mut events = self.app.events(&asking, job_id, after_seq, page_size + 1).await?;
+        let more = events.len() as i64 > page_size;
+        events.truncate(page_size as usize);
+        let next_page_token = match events.last() {
+            Some(last) if more => page::events_token(job_id, last.seq),
+            _ => String::new(),
+        };
+        Ok(Response::new(pb::ListJobEventsResponse { events: events.into_iter().map(Into::into).collect(), next_page_token }))
+    }
+}
+
+fn listing(tenant_id: TenantId, request: pb::ListJobsRequest) -> Result<(Listing, String), Fault> {
+    let states = elements("states", request.states, 0)?
+        .into_iter()
+        .enumerate()
+        .map(|(index, state)| named(&format!("states[{index}]"), state, known_state))
+        .collect::<Result<_, _>>()?;
+    let intent = optional_id("intent", &request.intent, Intent::parse)?;
+    let listing = Listing {
+        tenant_id,
+        project_id: id("project_id", &request.project_id, ProjectId::parse)?,
+        states,
+        intent: intent.map(|intent| intent.to_string()),
+        before: None,
+        jobs_max: page::size("page_size", request.page_size, 50)?,
+    };
+    Ok((listing, request.page_token))
+}

@@ -1,0 +1,45 @@
+//! What earlier commands did, for those that are repeated.
+
+use holdfast_ids::JobId;
+use holdfast_pg::Tx;
+
+use super::StoreError;
+use super::rows::corrupt;
+use crate::domain::job::{StateName, Time};
+
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub job_id: JobId,
+    pub command_key: String,
+    pub tenant_id: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    pub to_state: StateName,
+    pub command_hash: Vec<u8>,
+    pub occurred_at: Time,
+    /// Where the command put the job into retrying, and it is still there.
+    pub next_attempt_at: Option<Time>,
+}
+
+/// The recorded answer of each, in the order asked.
+pub async fn answers_recorded(tx: &mut Tx, asked: &[Asked]) -> Result<Vec<Option<Recorded>>, StoreError> {
+    let job_ids: Vec<_> = asked.iter().map(|item| item.job_id.as_uuid()).collect();
+    let keys: Vec<_> = asked.iter().map(|item| item.command_key.clone()).collect();
+    let tenants: Vec<_> = asked.iter().map(|item| item.tenant_id.clone()).collect();
+    let rows = sqlx::query_file!("src/store/queries/job_answers.sql", &job_ids, &keys, &tenants)
+        .fetch_all(&mut **tx)
+        .await?;
+    let mut recorded = vec![None; asked.len()];
+    for row in rows {
+        let to_state = StateName::from_name(&row.to_state).ok_or_else(|| corrupt("job_events", "to_state"))?;
+        recorded[row.ordinal as usize - 1] = Some(Recorded {
+            to_state,
+            command_hash: row.command_hash.unwrap_or_default(),
+            occurred_at: row.occurred_at,
+            next_attempt_at: row.next_attempt_at.filter(|_| row.is_latest),
+        });
+    }
+    Ok(recorded)
+}

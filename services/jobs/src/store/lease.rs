@@ -1,0 +1,41 @@
+//! Heartbeats.
+
+use holdfast_ids::{JobId, LeaseId};
+use holdfast_pg::Tx;
+
+use super::StoreError;
+use crate::domain::job::Time;
+
+#[derive(Debug, Clone)]
+pub struct Extension {
+    pub job_id: JobId,
+    pub lease_id: LeaseId,
+    pub fence: i64,
+    /// The caller's, comma separated.
+    pub tenants: String,
+    pub progress_percent: Option<i16>,
+    pub progress_note: Option<String>,
+}
+
+/// Renews what is still held and not expired; answers (lease, new expiry) of those.
+pub async fn leases_extend_if_held(tx: &mut Tx, items: &[Extension], ttl_ms: i64) -> Result<Vec<(LeaseId, Time)>, StoreError> {
+    let job_ids: Vec<_> = items.iter().map(|item| item.job_id.as_uuid()).collect();
+    let lease_ids: Vec<_> = items.iter().map(|item| item.lease_id.as_uuid()).collect();
+    let fences: Vec<_> = items.iter().map(|item| item.fence).collect();
+    let tenants: Vec<_> = items.iter().map(|item| item.tenants.clone()).collect();
+    let percents: Vec<_> = items.iter().map(|item| item.progress_percent).collect();
+    let notes: Vec<_> = items.iter().map(|item| item.progress_note.clone()).collect();
+    let rows = sqlx::query_file!(
+        "src/store/queries/leases_extend.sql",
+        &job_ids,
+        &lease_ids,
+        &fences,
+        &tenants,
+        &percents as _,
+        &notes as _,
+        ttl_ms,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| (LeaseId::from_uuid(row.lease_id), row.expires_at)).collect())
+}

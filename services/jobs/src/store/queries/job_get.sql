@@ -1,0 +1,11 @@
+SELECT
+    job.job_id, job.tenant_id, job.project_id, job.intent, job.queue, job.tier, job.priority, job.state, job.seq,
+    job.actor_id, job.idempotency_key, job.max_attempts, job.run_budget_ms, job.attempt, job.run_ms,
+    job.failure_code, job.failure_message, job.failed_at, job.next_attempt_at, job.timed_out_clock,
+    job.run_after, job.created_at, job.started_at, job.finished_at, job.request_id, job.traceparent,
+    job.payload AS "payload?", job.payload_content_type, job.result, job.result_content_type,
+    lease.worker_id AS "worker_id?", lease.expires_at AS "lease_expires_at?",
+    lease.progress_percent AS "progress_percent?", lease.progress_note AS "progress_note?"
+FROM jobs.jobs AS job
+LEFT JOIN jobs.job_leases AS lease ON lease.job_id = job.job_id AND lease.tenant_id = job.tenant_id
+WHERE job.job_id = $1 AND job.tenant_id = ANY ($2::text[])

@@ -1,0 +1,17 @@
+-- One project, newest first, without payloads and results.
+SELECT
+    job.job_id, job.tenant_id, job.project_id, job.intent, job.queue, job.tier, job.priority, job.state, job.seq,
+    job.actor_id, job.idempotency_key, job.max_attempts, job.run_budget_ms, job.attempt, job.run_ms,
+    job.failure_code, job.failure_message, job.failed_at, job.next_attempt_at, job.timed_out_clock,
+    job.run_after, job.created_at, job.started_at, job.finished_at, job.request_id, job.traceparent,
+    NULL::bytea AS "payload?", job.payload_content_type, NULL::bytea AS result, NULL::text AS result_content_type,
+    lease.worker_id AS "worker_id?", lease.expires_at AS "lease_expires_at?",
+    lease.progress_percent AS "progress_percent?", lease.progress_note AS "progress_note?"
+FROM jobs.jobs AS job
+LEFT JOIN jobs.job_leases AS lease ON lease.job_id = job.job_id AND lease.tenant_id = job.tenant_id
+WHERE job.tenant_id = $1 AND job.project_id = $2
+    AND (cardinality($3::text[]) = 0 OR job.state = ANY ($3::text[]))
+    AND ($4::text IS NULL OR job.intent = $4)
+    AND job.job_id < $5
+ORDER BY job.job_id DESC
+LIMIT $6

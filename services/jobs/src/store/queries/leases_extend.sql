@@ -1,0 +1,22 @@
+-- Renews leases whose holder is still the holder, by the database's clock and never beyond the run budget. Locked one by
+-- one in the order of their jobs, so that two batches cannot wait for each other in a circle.
+WITH item AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[], $5::int2[], $6::text[])
+        AS item (job_id, lease_id, fence, tenants, progress_percent, progress_note)
+    ORDER BY item.job_id
+), held AS MATERIALIZED (
+    SELECT item.job_id, item.lease_id, item.progress_percent, item.progress_note FROM item
+    CROSS JOIN LATERAL (
+        SELECT FROM jobs.job_leases AS lease
+        WHERE lease.job_id = item.job_id AND lease.lease_id = item.lease_id AND lease.fence = item.fence
+            AND lease.tenant_id = ANY (string_to_array(item.tenants, ','))
+        FOR NO KEY UPDATE
+    ) AS lease
+)
+UPDATE jobs.job_leases AS lease SET
+    expires_at = least(clock_timestamp() + $7::int8 * interval '1 millisecond', lease.run_deadline),
+    progress_percent = coalesce(held.progress_percent, lease.progress_percent),
+    progress_note = coalesce(held.progress_note, lease.progress_note)
+FROM held
+WHERE lease.job_id = held.job_id AND lease.lease_id = held.lease_id AND lease.expires_at > clock_timestamp()
+RETURNING lease.job_id, lease.lease_id, lease.expires_at

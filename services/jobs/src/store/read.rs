@@ -1,0 +1,103 @@
+//! What callers read.
+
+use holdfast_ids::{JobId, ProjectId, TenantId};
+use holdfast_pg::Tx;
+use uuid::Uuid;
+
+use super::StoreError;
+use super::rows::{SeenRow, corrupt};
+pub use super::rows::{Held, SeenJob};
+use crate::domain::job::{StateName, Time};
+
+/// The job, if it is in one of the tenants.
+pub async fn job_get(tx: &mut Tx, job_id: JobId, tenants: &[TenantId]) -> Result<Option<SeenJob>, StoreError> {
+    let tenants: Vec<String> = tenants.iter().map(ToString::to_string).collect();
+    let row = sqlx::query_file_as!(SeenRow, "src/store/queries/job_get.sql", job_id.as_uuid(), &tenants)
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.map(SeenRow::into_job).transpose()
+}
+
+#[derive(Debug, Clone)]
+pub struct Listing {
+    pub tenant_id: TenantId,
+    pub project_id: ProjectId,
+    /// Empty: all.
+    pub states: Vec<StateName>,
+    pub intent: Option<String>,
+    /// Older than this job.
+    pub before: Option<JobId>,
+    pub jobs_max: i64,
+}
+
+/// Newest first.
+pub async fn jobs_list(tx: &mut Tx, listing: &Listing) -> Result<Vec<SeenJob>, StoreError> {
+    let states: Vec<String> = listing.states.iter().map(|state| state.as_str().to_owned()).collect();
+    let rows = sqlx::query_file_as!(
+        SeenRow,
+        "src/store/queries/jobs_list.sql",
+        listing.tenant_id.as_str(),
+        listing.project_id.as_str(),
+        &states,
+        listing.intent as _,
+        listing.before.map_or(Uuid::max(), |job_id| job_id.as_uuid()),
+        listing.jobs_max,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(SeenRow::into_job).collect()
+}
+
+/// One transition as recorded.
+#[derive(Debug, Clone)]
+pub struct SeenEvent {
+    pub job_id: JobId,
+    pub project_id: String,
+    pub seq: i64,
+    pub event_id: Uuid,
+    pub from_state: Option<StateName>,
+    pub to_state: StateName,
+    pub attempt: i32,
+    pub fence: i64,
+    pub actor_id: String,
+    pub worker_id: Option<String>,
+    pub detail: String,
+    pub occurred_at: Time,
+    pub request_id: String,
+    pub traceparent: String,
+}
+
+/// Oldest first, after `after_seq`.
+pub async fn job_events_list(
+    tx: &mut Tx,
+    job_id: JobId,
+    tenants: &[TenantId],
+    after_seq: i64,
+    events_max: i64,
+) -> Result<Vec<SeenEvent>, StoreError> {
+    let tenants: Vec<String> = tenants.iter().map(ToString::to_string).collect();
+    let rows = sqlx::query_file!("src/store/queries/job_events_list.sql", job_id.as_uuid(), &tenants, after_seq, events_max)
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let state = |name: &str| StateName::from_name(name).ok_or_else(|| corrupt("job_events", "state"));
+            Ok(SeenEvent {
+                job_id: JobId::from_uuid(row.job_id),
+                project_id: row.project_id,
+                seq: row.seq,
+                event_id: row.event_id,
+                from_state: row.from_state.as_deref().map(state).transpose()?,
+                to_state: state(&row.to_state)?,
+                attempt: row.attempt,
+                fence: row.fence,
+                actor_id: row.actor_id,
+                worker_id: row.worker_id,
+                detail: row.detail,
+                occurred_at: row.occurred_at,
+                request_id: row.request_id,
+                traceparent: row.traceparent,
+            })
+        })
+        .collect()
+}

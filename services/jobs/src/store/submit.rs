@@ -1,0 +1,275 @@
+//! Queueing jobs under their idempotency keys.
+
+use holdfast_ids::{JobId, LedgerId};
+use holdfast_pg::Tx;
+use uuid::Uuid;
+
+use super::rows::corrupt;
+use super::{EncodeEvent, StoreError};
+use crate::domain::job::{Facts, Job, Progressed, Queue, State, StateName, Time};
+use crate::domain::submission::{KeyScope, Submission};
+use crate::domain::transition::{Cause, Command, Said, Transition};
+
+/// A submission with the ids it gets if its key is free.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    pub submission: &'a Submission,
+    pub job_id: JobId,
+    pub ledger_id: LedgerId,
+}
+
+/// A window that this transaction opened.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    pub ledger_id: LedgerId,
+    pub generation: i64,
+    pub window_end: Time,
+    pub opened_at: Time,
+}
+
+/// The columns of a key's scope, one array each.
+struct ScopeColumns {
+    tenant_id: Vec<String>,
+    project_id: Vec<String>,
+    intent: Vec<String>,
+    actor_id: Vec<String>,
+    key: Vec<String>,
+}
+
+impl<'a> FromIterator<&'a KeyScope> for ScopeColumns {
+    fn from_iter<I: IntoIterator<Item = &'a KeyScope>>(scopes: I) -> Self {
+        let mut c = Self { tenant_id: vec![], project_id: vec![], intent: vec![], actor_id: vec![], key: vec![] };
+        for scope in scopes {
+            c.tenant_id.push(scope.tenant_id.to_string());
+            c.project_id.push(scope.project_id.to_string());
+            c.intent.push(scope.intent.to_string());
+            c.actor_id.push(scope.actor_id.to_string());
+            c.key.push(scope.key.to_string());
+        }
+        c
+    }
+}
+
+/// Opens a window for each candidate whose key has none open. Scopes must differ.
+pub async fn key_heads_claim_if_free(tx: &mut Tx, candidates: &[Candidate<'_>]) -> Result<Vec<Opened>, StoreError> {
+    let scope: ScopeColumns = candidates.iter().map(|candidate| &candidate.submission.scope).collect();
+    let ledger_ids: Vec<Uuid> = candidates.iter().map(|candidate| candidate.ledger_id.as_uuid()).collect();
+    let hashes: Vec<Vec<u8>> = candidates.iter().map(|candidate| candidate.submission.payload_hash.to_vec()).collect();
+    let windows: Vec<i64> = candidates.iter().map(|candidate| candidate.submission.window_ms).collect();
+    let job_ids: Vec<Uuid> = candidates.iter().map(|candidate| candidate.job_id.as_uuid()).collect();
+    let rows = sqlx::query_file!(
+        "src/store/queries/key_heads_claim.sql",
+        &scope.tenant_id,
+        &scope.project_id,
+        &scope.intent,
+        &scope.actor_id,
+        &scope.key,
+        &ledger_ids,
+        &hashes,
+        &windows,
+        &job_ids,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Opened {
+            ledger_id: LedgerId::from_uuid(row.ledger_id),
+            generation: row.generation,
+            window_end: row.window_end,
+            opened_at: row.opened_at,
+        })
+        .collect())
+}
+
+/// A key whose window is open.
+#[derive(Debug, Clone)]
+pub struct InWindow {
+    pub ledger_id: Uuid,
+    pub generation: i64,
+    pub payload_hash: Vec<u8>,
+    pub window_end: Time,
+    /// The job it queued, and how that stands; None where another service reserved the key.
+    pub job: Option<(JobId, StateName)>,
+}
+
+/// The open windows of keys, in the order asked.
+pub async fn key_heads_in_window(tx: &mut Tx, scopes: &[&KeyScope]) -> Result<Vec<Option<InWindow>>, StoreError> {
+    let scope: ScopeColumns = scopes.iter().copied().collect();
+    let rows = sqlx::query_file!(
+        "src/store/queries/key_heads_in_window.sql",
+        &scope.tenant_id,
+        &scope.project_id,
+        &scope.intent,
+        &scope.actor_id,
+        &scope.key,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut found = vec![None; scopes.len()];
+    for row in rows {
+        let state = row.job_state.as_deref().map(|state| StateName::from_name(state).ok_or_else(|| corrupt("jobs", "state")));
+        found[row.ordinal as usize - 1] = Some(InWindow {
+            ledger_id: row.ledger_id,
+            generation: row.generation,
+            payload_hash: row.payload_hash,
+            window_end: row.window_end,
+            job: row.job_id.map(JobId::from_uuid).zip(state.transpose()?),
+        });
+    }
+    Ok(found)
+}
+
+/// Moves last_seen_at of replayed keys.
+pub async fn ledger_touch(tx: &mut Tx, ledger_ids: &[Uuid], tenant_ids: &[String]) -> Result<(), StoreError> {
+    sqlx::query_file!("src/store/queries/ledger_touch.sql", ledger_ids, tenant_ids).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// How much a project has been given, after the insertion.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    pub tenant_id: String,
+    pub project_id: String,
+    pub project_depth: i64,
+    /// False where the project was never seen by dispatch: its slots row has to be made.
+    pub has_slots: bool,
+}
+
+/// A candidate whose window was opened.
+#[derive(Debug)]
+pub struct New<'a> {
+    pub candidate: Candidate<'a>,
+    pub opened: Opened,
+}
+
+/// Queues new jobs with their history, ledger rows and events.
+pub async fn jobs_insert(tx: &mut Tx, news: &[New<'_>], encode: EncodeEvent) -> Result<Vec<Intake>, StoreError> {
+    let scope: ScopeColumns = news.iter().map(|new| &new.candidate.submission.scope).collect();
+    let column = |f: fn(&New<'_>) -> String| -> Vec<String> { news.iter().map(f).collect() };
+    let queue = column(|new| new.candidate.submission.queue.as_str().to_owned());
+    let tier = column(|new| new.candidate.submission.tier.as_str().to_owned());
+    let content_type = column(|new| new.candidate.submission.payload.content_type.clone());
+    let request_id = column(|new| new.candidate.submission.request_id.clone());
+    let traceparent = column(|new| new.candidate.submission.traceparent.clone());
+    let job_id: Vec<Uuid> = news.iter().map(|new| new.candidate.job_id.as_uuid()).collect();
+    let priority: Vec<i16> = news.iter().map(|new| new.candidate.submission.priority).collect();
+    let hash: Vec<Vec<u8>> = news.iter().map(|new| new.candidate.submission.payload_hash.to_vec()).collect();
+    let payload: Vec<&[u8]> = news.iter().map(|new| new.candidate.submission.payload.data.as_ref()).collect();
+    let max_attempts: Vec<i32> = news.iter().map(|new| new.candidate.submission.max_attempts).collect();
+    let run_budget_ms: Vec<i64> = news.iter().map(|new| new.candidate.submission.run_budget_ms).collect();
+    let run_after: Vec<Option<Time>> = news.iter().map(|new| new.candidate.submission.run_after).collect();
+    let ledger_id: Vec<Uuid> = news.iter().map(|new| new.candidate.ledger_id.as_uuid()).collect();
+    let generation: Vec<i64> = news.iter().map(|new| new.opened.generation).collect();
+    let window_end: Vec<Time> = news.iter().map(|new| new.opened.window_end).collect();
+    let created_at: Vec<Time> = news.iter().map(|new| new.opened.opened_at).collect();
+    let event_id: Vec<Uuid> = news.iter().map(|_| Uuid::now_v7()).collect();
+    let shard: Vec<i16> = job_id.iter().map(|job_id| holdfast_events::shard_of(&job_id.to_string()) as i16).collect();
+    let (transitions, causes): (Vec<_>, Vec<_>) = news.iter().map(submitted).unzip();
+    let event_payload: Vec<Vec<u8>> =
+        transitions.iter().zip(&causes).zip(&event_id).map(|((transition, cause), id)| encode(transition, cause, *id)).collect();
+    let detail: Vec<String> = transitions.into_iter().map(|transition| transition.detail).collect();
+    let rows = sqlx::query_file!(
+        "src/store/queries/jobs_insert.sql",
+        &job_id,
+        &scope.tenant_id,
+        &scope.project_id,
+        &scope.intent,
+        &queue,
+        &tier,
+        &priority,
+        &scope.actor_id,
+        &scope.key,
+        &hash,
+        &payload as _,
+        &content_type,
+        &max_attempts,
+        &run_budget_ms,
+        &run_after as _,
+        &request_id,
+        &traceparent,
+        &ledger_id,
+        &generation,
+        &window_end,
+        &created_at,
+        &event_id,
+        &shard,
+        &event_payload,
+        &detail,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Intake {
+            tenant_id: row.tenant_id,
+            project_id: row.project_id,
+            project_depth: row.submitted - row.dequeued.unwrap_or(0),
+            has_slots: row.dequeued.is_some(),
+        })
+        .collect())
+}
+
+/// The first transition of a job, from nothing to queued.
+fn submitted(new: &New<'_>) -> (Transition, Cause) {
+    let submission = new.candidate.submission;
+    let facts = Facts {
+        job_id: new.candidate.job_id,
+        tenant_id: submission.scope.tenant_id.clone(),
+        project_id: submission.scope.project_id.clone(),
+        intent: submission.scope.intent.clone(),
+        queue: submission.queue,
+        tier: submission.tier,
+        priority: submission.priority,
+        actor_id: submission.scope.actor_id.clone(),
+        idempotency_key: submission.scope.key.clone(),
+        max_attempts: submission.max_attempts,
+        run_budget_ms: submission.run_budget_ms,
+        run_after: submission.run_after,
+        created_at: new.opened.opened_at,
+        request_id: submission.request_id.clone(),
+        traceparent: submission.traceparent.clone(),
+    };
+    let progressed =
+        Progressed { seq: 1, attempt: 0, fence: 0, run_ms: 0, last_failure: None, retry_since: None, started_at: None };
+    let said = Said::Queued {
+        released: false,
+        payload_digest: *blake3::hash(&submission.payload.data).as_bytes(),
+        payload_bytes: submission.payload.data.len(),
+    };
+    let transition = Transition {
+        after: Job { facts, state: State::Queued, progressed },
+        from: None,
+        ended_lease: None,
+        detail: "submitted".to_owned(),
+        said,
+        occurred_at: new.opened.opened_at,
+    };
+    let cause = Cause {
+        actor_id: submission.scope.actor_id.clone(),
+        worker_id: None,
+        command: Some(Command { key: submission.scope.key.to_string(), hash: submission.payload_hash }),
+        request_id: submission.request_id.clone(),
+        traceparent: submission.traceparent.clone(),
+    };
+    (transition, cause)
+}
+
+/// Makes the slots rows of projects that dispatch sees for the first time.
+pub async fn project_slots_create(tx: &mut Tx, projects: &[&Intake]) -> Result<(), StoreError> {
+    let tenants: Vec<String> = projects.iter().map(|project| project.tenant_id.clone()).collect();
+    let names: Vec<String> = projects.iter().map(|project| project.project_id.clone()).collect();
+    sqlx::query_file!("src/store/queries/project_slots_create.sql", &tenants, &names).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// How many infra jobs wait in each of the tenants.
+pub async fn infra_depths(tx: &mut Tx, tenant_ids: &[String]) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = sqlx::query_file!("src/store/queries/infra_depths.sql", tenant_ids).fetch_all(&mut **tx).await?;
+    Ok(rows.into_iter().map(|row| (row.tenant_id, row.depth)).collect())
+}
+
+/// Whether any of the submissions goes to the infra queue.
+pub fn has_infra(news: &[New<'_>]) -> bool {
+    news.iter().any(|new| new.candidate.submission.queue == Queue::Infra)
+}

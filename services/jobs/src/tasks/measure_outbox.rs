@@ -1,0 +1,25 @@
+//! Counts the events that wait for a relay, for the limit on new submissions.
+
+use holdfast_fault::Fault;
+use holdfast_runtime::tasks::Report;
+
+use crate::app::Core;
+use crate::store::StoreError;
+use crate::store::maintenance::outbox_pending;
+
+pub(super) async fn run_once(core: &Core) -> Result<Report, Fault> {
+    let pending = round(core).await?;
+    core.outbox.set(pending);
+    metrics::gauge!("outbox_pending_count").set(pending as f64);
+    if pending >= core.limits.outbox_soft {
+        tracing::warn!(pending, "many events wait for a relay");
+    }
+    Ok(Report::default())
+}
+
+async fn round(core: &Core) -> Result<i64, StoreError> {
+    let mut tx = core.task_db.begin().await?;
+    let pending = outbox_pending(&mut tx, core.limits.outbox_hard).await?;
+    tx.rollback().await?;
+    Ok(pending)
+}

@@ -1,0 +1,56 @@
+//! Background work: each task does a bounded amount in `run_once`, is safe to repeat, and runs on one instance at a time.
+
+mod expire_leases;
+mod make_partitions;
+mod measure_outbox;
+mod promote_due;
+mod turn_outbox_ring;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_pg::leadership::TaskLease;
+use holdfast_runtime::tasks::{TaskSet, Report};
+
+use crate::app::Core;
+use crate::config::Tasks;
+
+const SCHEMA: &str = "jobs";
+
+/// Starts every task. Those that change what all instances share run under a lease row; each instance measures for itself.
+pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet) {
+    let lease = |task| Some(TaskLease::new(core.task_db.clone(), SCHEMA, task, holder, config.leadership_ttl()));
+    let partitions = Duration::from_secs(3600);
+    let config = *config;
+
+    let expiring = core.clone();
+    tasks.spawn("lease_expiry", config.lease_expiry_period(), lease("lease_expiry"), move || {
+        let core = expiring.clone();
+        async move { expire_leases::run_once(&core).await }
+    });
+    let promoting = core.clone();
+    tasks.spawn("due_jobs", config.due_jobs_period(), lease("due_jobs"), move || {
+        let core = promoting.clone();
+        async move { promote_due::run_once(&core).await }
+    });
+    let making = core.clone();
+    tasks.spawn("partitions", partitions, lease("partitions"), move || {
+        let core = making.clone();
+        async move { make_partitions::run_once(&core, config.partition_weeks_ahead).await }
+    });
+    let turning = core.clone();
+    tasks.spawn("outbox_ring", config.outbox_ring_period(), lease("outbox_ring"), move || {
+        let core = turning.clone();
+        async move { turn_outbox_ring::run_once(&core, config.outbox_slot_age(), config.outbox_keep()).await }
+    });
+    let measuring = core.clone();
+    tasks.spawn("outbox_pending", config.outbox_pending_period(), None, move || {
+        let core = measuring.clone();
+        async move { measure_outbox::run_once(&core).await }
+    });
+}
+
+/// Makes the partitions that the service cannot run without, before it is ready.
+pub async fn ensure_partitions(core: &Core, weeks_ahead: i32) -> Result<Report, holdfast_fault::Fault> {
+    make_partitions::run_once(core, weeks_ahead).await
+}

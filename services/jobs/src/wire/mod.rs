@@ -1,0 +1,9 @@
+//! Protobuf in and out: TryFrom with field paths on the way in, plain conversions on the way out. No look-ups.
+
+pub mod event;
+pub mod field;
+pub mod job;
+pub mod key;
+pub mod page;
+pub mod submit;
+pub mod worker;

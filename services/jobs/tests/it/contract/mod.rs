@@ -1,0 +1,7 @@
+//! What JobService promises to those who submit.
+
+mod batches;
+mod cancelling;
+mod lists;
+mod payloads;
+mod submitting;

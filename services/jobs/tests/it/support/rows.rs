@@ -1,0 +1,50 @@
+//! Looks at the raw tables, as the superuser whom no policy binds.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use holdfast_ids::TenantId;
+use sqlx::{AssertSqlSafe, PgPool};
+
+/// The tables of the schema, without partitions and without what background work keeps for itself.
+pub async fn tables(pool: &PgPool) -> Result<Vec<String>> {
+    let names = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'jobs'::regnamespace AND relkind IN ('r', 'p') \
+         AND NOT relispartition AND relname NOT IN ('task_leases', 'outbox_ring', 'outbox_shards', 'schema_migrations') \
+         ORDER BY relname",
+    );
+    Ok(names.fetch_all(pool).await?)
+}
+
+/// How many rows each table has.
+pub async fn counts(pool: &PgPool) -> Result<BTreeMap<String, i64>> {
+    let mut counts = BTreeMap::new();
+    for table in tables(pool).await? {
+        let count = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM jobs.{table}"))).fetch_one(pool).await?;
+        counts.insert(table, count);
+    }
+    Ok(counts)
+}
+
+/// Rows of one tenant in one table.
+pub async fn of_tenant(pool: &PgPool, table: &str, tenant: &TenantId) -> Result<i64> {
+    let statement = format!("SELECT count(*) FROM jobs.{table} WHERE tenant_id = $1");
+    Ok(sqlx::query_scalar(AssertSqlSafe(statement)).bind(tenant.as_str()).fetch_one(pool).await?)
+}
+
+/// Makes the lease of a job run out now.
+pub async fn expire_lease(pool: &PgPool, job_id: &str) -> Result<()> {
+    let statement = "UPDATE jobs.job_leases SET expires_at = clock_timestamp() - interval '1 ms' WHERE job_id = $1::uuid";
+    let rows = sqlx::query(statement).bind(job_id).execute(pool).await?.rows_affected();
+    anyhow::ensure!(rows == 1, "{job_id} holds no lease");
+    Ok(())
+}
+
+/// Makes the run budget of a job's attempt used up now.
+pub async fn use_up_run_budget(pool: &PgPool, job_id: &str) -> Result<()> {
+    let statement = "UPDATE jobs.job_leases SET expires_at = least(expires_at, clock_timestamp()), \
+                     run_deadline = clock_timestamp() WHERE job_id = $1::uuid";
+    let rows = sqlx::query(statement).bind(job_id).execute(pool).await?.rows_affected();
+    anyhow::ensure!(rows == 1, "{job_id} holds no lease");
+    Ok(())
+}
