@@ -120,7 +120,7 @@ table jobs.job_queue owner holdfast_jobs_owner row level security forced with (a
   column rank smallint not null
   column ready_at timestamp with time zone not null
   column job_id uuid not null
-  constraint job_queue_pkey PRIMARY KEY (tenant_id, project_id, queue, intent, rank, ready_at, job_id)
+  constraint job_queue_pkey PRIMARY KEY (tenant_id, project_id, rank, ready_at, job_id)
   policy background for all to holdfast_jobs_task using true with check true
   policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app

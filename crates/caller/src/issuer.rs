@@ -44,6 +44,7 @@ pub enum IssuerError {
 }
 
 /// An ES256 key pair with the name it signs under.
+#[derive(Clone)]
 pub struct DevIssuer {
     pub issuer: String,
     pub audience: String,

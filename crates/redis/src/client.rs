@@ -13,6 +13,7 @@ use crate::{Keys, RedisConfig, RedisError};
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
 const RECONNECT_DELAY_MS: u32 = 200;
+const SCHEMES: [&str; 6] = ["redis", "rediss", "redis-sentinel", "rediss-sentinel", "redis-cluster", "rediss-cluster"];
 const CONNECTIONS_MAX: usize = 20;
 
 /// A pool of connections and the keys of one environment. Cheap to clone; connects in the background and reconnects
@@ -73,6 +74,13 @@ impl Redis {
 }
 
 fn wired(url: &str) -> Result<Config, RedisError> {
+    // The library takes any other scheme for redis://.
+    if !url.split_once("://").is_some_and(|(scheme, _)| SCHEMES.contains(&scheme)) {
+        return Err(RedisError::Config {
+            field: "url",
+            message: format!("begins with none of {}", SCHEMES.join(", ")),
+        });
+    }
     let config = Config::from_url(url).map_err(|error| {
         // The library's message may repeat the URL, which may hold a password; its kind may not.
         RedisError::Config { field: "url", message: format!("is not a Redis URL ({:?})", error.kind()) }

@@ -164,6 +164,23 @@ impl Default for GrpcConfig {
 }
 
 impl GrpcConfig {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        const HOUR_MS: u64 = 3_600_000;
+        let settings = [
+            ("grpc.concurrent_streams_max", u64::from(self.concurrent_streams_max), 1..=1_000_000),
+            ("grpc.keepalive_interval_ms", self.keepalive_interval_ms, 1000..=HOUR_MS),
+            ("grpc.keepalive_timeout_ms", self.keepalive_timeout_ms, 1000..=HOUR_MS),
+            ("grpc.deadline_max_ms", self.deadline_max_ms, 1..=HOUR_MS),
+            ("grpc.drain_timeout_ms", self.drain_timeout_ms, 0..=HOUR_MS),
+        ];
+        match settings.into_iter().find(|(_, value, range)| !range.contains(value)) {
+            Some((key, _, range)) => {
+                Err(ConfigError::value(key, format!("must be between {} and {}", range.start(), range.end())))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub fn deadline_max(&self) -> Duration {
         Duration::from_millis(self.deadline_max_ms)
     }
@@ -216,7 +233,13 @@ pub struct AuthConfig {
 }
 
 impl AuthConfig {
+    /// What [`Verifier::new`](holdfast_caller::Verifier::new) takes.
     pub fn verifier(&self) -> Result<VerifierConfig, ConfigError> {
+        for (key, value) in [("auth.issuer", &self.issuer), ("auth.audience", &self.audience)] {
+            if value.is_empty() {
+                return Err(ConfigError::value(key, "is empty"));
+            }
+        }
         let keys = match (&self.keys_file, &self.keys_url) {
             (Some(path), None) => KeySource::File(path.clone()),
             (None, Some(url)) => KeySource::Url(url.clone()),

@@ -12,7 +12,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     access::Access,
-    config::GrpcConfig,
+    config::{ConfigError, GrpcConfig},
     edge::{EdgeLayer, measures},
     health::Health,
     methods::{AccessError, Methods},
@@ -23,6 +23,8 @@ use crate::{
 pub enum ServerError {
     #[error("the access table does not fit the contracts: {0}")]
     Access(#[from] AccessError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("grpc.listen: {address}: {error}")]
     Listen { address: SocketAddr, error: io::Error },
     #[error("grpc.tls: {0}")]
@@ -42,9 +44,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Fails where the access table leaves out a method of the services that it names, or names one that does not exist.
-    /// Must be called inside a tokio runtime.
+    /// Fails where a setting cannot be right, and where the access table leaves out a method of the services that it names
+    /// or names one that does not exist. Must be called inside a tokio runtime.
     pub fn bind(config: GrpcConfig, verifier: Verifier, access: &'static [Access]) -> Result<Self, ServerError> {
+        config.check()?;
         let methods = Arc::new(Methods::new(access, FILE_DESCRIPTOR_SET)?);
         let failed = |error| ServerError::Listen { address: config.listen, error };
         let incoming = TcpIncoming::bind(config.listen).map_err(failed)?.with_nodelay(Some(true));
@@ -65,7 +68,7 @@ impl Server {
         let services = self.edge.methods.services.clone();
         // Health answers NOT_SERVING before the port answers at all.
         report(&reporter, &services, health.is_ready()).await;
-        let follower = tokio::spawn(follow(health.clone(), reporter, services.clone()));
+        let follower = tokio::spawn(follow(health.clone(), reporter, services.clone(), shutdown.clone()));
         let routes = routes.add_service(health_service).add_service(reflection(&services)?);
 
         let drain_timeout = self.config.drain_timeout();
@@ -118,15 +121,21 @@ fn reflection(
     Ok(builder.build_v1()?)
 }
 
-/// Keeps gRPC health in step with readiness.
-async fn follow(health: Health, reporter: HealthReporter, services: Vec<String>) {
+/// Keeps gRPC health in step with readiness. At the end it ends the watches, which would otherwise hold up the drain.
+async fn follow(health: Health, mut reporter: HealthReporter, services: Vec<String>, shutdown: Shutdown) {
     let mut readiness = health.readiness();
     loop {
         let ready = *readiness.borrow_and_update();
         report(&reporter, &services, ready).await;
-        if readiness.changed().await.is_err() {
-            return;
+        tokio::select! {
+            biased;
+            () = shutdown.begun() => break,
+            changed = readiness.changed() => if changed.is_err() { break },
         }
+    }
+    report(&reporter, &services, false).await;
+    for service in services.iter().map(String::as_str).chain([""]) {
+        reporter.clear_service_status(service).await;
     }
 }
 

@@ -360,6 +360,8 @@ impl WorkerConfig {
 impl BatchesConfig {
     fn limits(&self) -> Batches {
         let of = |lanes| coalescer::Limits { items_max: self.items_max, bytes_max: self.bytes_max, lanes };
-        Batches { submissions: of(self.submission_lanes), answers: of(self.answer_lanes), extensions: of(1) }
+        // Reads are bounded by what they may bring back: a payload and a result each.
+        let reads = coalescer::Limits { items_max: 32, bytes_max: usize::MAX, lanes: 4 };
+        Batches { submissions: of(self.submission_lanes), reads, answers: of(self.answer_lanes), extensions: of(1) }
     }
 }

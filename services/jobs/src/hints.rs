@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::app::Revoked;
 
 const DOMAIN: &str = "jobs";
-/// How often a hint is sent at most; the ones between are one.
-const HINT_INTERVAL: Duration = Duration::from_millis(2);
+/// How often a hint is sent at most; the ones between are one. Relays gather for longer than this.
+const OUTBOX_INTERVAL: Duration = Duration::from_millis(5);
+/// Slower: an instance hears its own hints too, and each costs it a claim that finds nothing.
+const READY_INTERVAL: Duration = Duration::from_millis(25);
 
 pub struct Hints {
     outbox: Waker,
@@ -32,8 +34,8 @@ impl Hints {
     pub fn new(redis: &Redis) -> Self {
         let keys = redis.keys();
         Self {
-            outbox: redis.waker(keys.wake_outbox(DOMAIN), HINT_INTERVAL),
-            ready: redis.waker(keys.wake_ready(DOMAIN), HINT_INTERVAL),
+            outbox: redis.waker(keys.wake_outbox(DOMAIN), OUTBOX_INTERVAL),
+            ready: redis.waker(keys.wake_ready(DOMAIN), READY_INTERVAL),
             revoked: redis.messenger(keys.wake_revoked(DOMAIN)),
             dispatch: Arc::new(Notify::new()),
         }

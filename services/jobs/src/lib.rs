@@ -10,6 +10,7 @@
 //! | `store` | its SQL |
 //! | `tasks` | background work under leadership |
 //! | `hints` | wake-ups, inside and between instances |
+//! | `metrics` | every instrument |
 //! | `config` | what it is configured with |
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod config;
 pub mod domain;
 mod error;
 mod hints;
+mod metrics;
 mod rpc;
 pub mod store;
 mod tasks;
@@ -47,10 +49,11 @@ const REVOKED_WAITING_MAX: usize = 1024;
 const START_RETRY: Duration = Duration::from_millis(500);
 
 /// Runs the service until shutdown has been asked for and the drain is over.
-pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn run(config: Config, scrape: Metrics, shutdown: Shutdown) -> anyhow::Result<()> {
     config.validate().map_err(config_error)?;
+    metrics::describe();
     let health = Health::new(&shutdown);
-    let http = HttpServer::start(&config.http, health.clone(), metrics).await.context("http.listen")?;
+    let http = HttpServer::start(&config.http, health.clone(), scrape).await.context("http.listen")?;
     let redis = Redis::connect(&config.redis).context("redis.url")?;
     let core = Arc::new(core(&config, &redis)?);
     watch_dependencies(&health, &core, &redis, &shutdown);

@@ -120,6 +120,8 @@ fn a_path_that_is_no_secret_stays_a_path() {
         .unwrap();
     let verifier = auth.verifier().unwrap();
     assert_eq!(verifier.keys, KeySource::File("/nowhere/jwks.json".into()));
+    let nameless = AuthConfig { issuer: String::new(), ..auth.clone() };
+    assert!(nameless.verifier().unwrap_err().to_string().starts_with("auth.issuer: "));
     let none = AuthConfig { keys_file: None, ..auth.clone() };
     assert!(none.verifier().unwrap_err().to_string().starts_with("auth.keys_file: "));
     let both = AuthConfig { keys_url: Some("http://x".to_owned()), ..auth };
@@ -145,6 +147,13 @@ fn a_refusal_names_the_key() {
         let refusal = given.refusal();
         assert!(refusal.starts_with(key), "{refusal:?} should begin with {key:?}");
     }
+}
+
+#[test]
+fn a_setting_out_of_range_is_named() {
+    assert!(GrpcConfig::default().check().is_ok());
+    let endless = GrpcConfig { deadline_max_ms: 0, ..GrpcConfig::default() };
+    assert_eq!(endless.check().unwrap_err().to_string(), "grpc.deadline_max_ms: must be between 1 and 3600000");
 }
 
 #[test]

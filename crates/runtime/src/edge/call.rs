@@ -13,7 +13,7 @@ use super::{
     body::EdgeBody,
     failure::{self, Place},
 };
-use crate::methods::{Method, code_name};
+use crate::methods::{Admission, Method, code_name};
 
 pub(super) struct Call {
     pub(super) method: Arc<Method>,
@@ -68,7 +68,11 @@ impl Call {
 
     /// What is sent for a failure, which is logged here and nowhere else.
     pub(super) fn end_with(&mut self, status: Status, place: Place) -> Status {
-        let status = failure::catalogued(status, place);
+        // Health and reflection speak for themselves, in the codes of their own contracts.
+        let status = match self.method.admission {
+            Admission::Open => status,
+            Admission::Authenticated(_) => failure::catalogued(status, place),
+        };
         if !self.has_ended {
             failure::log(&status, &self.method.path, self.received.elapsed(), self.caller.as_deref());
         }

@@ -97,7 +97,7 @@ impl Health {
 
     /// Registers a dependency; down until it is told otherwise.
     pub fn dependency(&self, name: &'static str, need: Need) -> Dependency {
-        self.change(|facts| drop(facts.dependencies.insert(name, (need, State::Down))));
+        self.change(|facts| facts.dependencies.insert(name, (need, State::Down)));
         metrics::gauge!("dependency_up", "dependency" => name).set(0.0);
         Dependency { health: self.clone(), name }
     }

@@ -8,6 +8,7 @@ use std::sync::{
 use holdfast_runtime::{Health, HttpConfig, HttpServer, Need, Shutdown};
 use holdfast_telemetry::Metrics;
 use serde_json::{Value, json};
+use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::house::House;
@@ -112,7 +113,10 @@ async fn grpc_health_is_open_and_in_step() {
     assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     house.health.mark_started();
     assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
-    drop(watched);
-    drop(client);
+    let unknown = client.check(ask("unknown.Service")).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound, "as its own contract says");
+    house.shutdown.begin();
+    assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(watched.message().await.unwrap().is_none(), "a watch does not hold up the drain");
     house.close().await;
 }

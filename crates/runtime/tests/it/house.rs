@@ -73,7 +73,6 @@ impl JobService for Business {
         match request.get_ref().idempotency_key.as_str() {
             "fault" => Err(Fault::new(Reason::Job503QueueUnavailable, "full").with("project_id", "alpha"))?,
             "defect" => Err(Fault::unexpected("secret cause"))?,
-            "raw" => Err(Status::internal("a raw status"))?,
             "panic" => panic!("deliberate"),
             "hang" => std::future::pending().await,
             "wait" => {
@@ -188,6 +187,7 @@ impl House {
         Self::open_with(config()).await
     }
 
+    /// With other settings than the usual.
     pub(crate) async fn open_with(config: GrpcConfig) -> Self {
         let dir = TempDir::new().unwrap();
         let issuer = DevIssuer::generate().unwrap();

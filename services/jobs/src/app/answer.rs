@@ -15,6 +15,7 @@ use crate::domain::job::{Job, State, StateName, Time};
 use crate::domain::payload::Payload;
 use crate::domain::payload_hash::check_json;
 use crate::domain::transition::{self, Cause, Command, Presented, Refusal, Reported, Transition};
+use crate::metrics;
 use crate::error::{bad_json, job_not_found};
 use crate::store::StoreError;
 use crate::store::answers::{Asked, answers_recorded};
@@ -246,7 +247,7 @@ impl Answers {
                         replayed: true,
                     });
                 }
-                _ => metrics::counter!("jobs_stale_answers_refused_total").increment(1),
+                _ => metrics::stale_answer_refused(),
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::domain::transition::{self, Cause, Command, Refusal};
 use crate::error::job_not_found;
 use crate::store::StoreError;
 use crate::store::answers::{Asked, answers_recorded};
-use crate::store::read::{SeenJob, job_get};
+use crate::store::read::{SeenJob, Sought, job_get};
 use crate::store::transitions::{Step, jobs_load, jobs_lock, transitions_persist};
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl App {
                     traceparent: asking.traceparent.clone(),
                 };
                 transitions_persist(&mut tx, &[Step { transition, cause, queued_since: None }], self.core.encode).await?;
-                let job = job_get(&mut tx, job_id, &caller.tenants).await?.ok_or(StoreError::LostLock)?;
+                let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants() }).await?.ok_or(StoreError::LostLock)?;
                 tx.commit().await?;
                 Ok(Outcome::Done(Box::new(Cancelled { job, replayed: false }), ended_lease))
             }
@@ -75,7 +75,7 @@ impl App {
                 if recorded.is_none_or(|recorded| recorded.command_hash != command.hash) {
                     return Ok(Outcome::Refused(refusal));
                 }
-                let job = job_get(&mut tx, job_id, &caller.tenants).await?.ok_or(StoreError::LostLock)?;
+                let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants() }).await?.ok_or(StoreError::LostLock)?;
                 Ok(Outcome::Done(Box::new(Cancelled { job, replayed: true }), None))
             }
         }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{LeaseRef, Verdict};
 use super::lease::{Leased, Taker};
 use super::{App, Asking, Core};
+use crate::metrics;
 use crate::store::claim::{Cursor, Wanted};
 
 /// The room of a session, shared between its handler and the dispatcher.
@@ -172,12 +173,12 @@ impl Dispatcher {
                     // At the end of the scan it begins again from the front; a scan that began in the middle has not
                     // seen the front yet.
                     let wrapped = claimed.cursor.is_none() && *cursor != Cursor::default();
-                    more |= claimed.cursor.is_some() && takers.len() > claimed.leased.len() || wrapped;
+                    more |= claimed.cursor.is_some() || wrapped;
                     *cursor = claimed.cursor.unwrap_or_default();
                     self.hand_out(app, claimed.leased, &seats);
                 }
                 Err(error) => {
-                    metrics::counter!("jobs_claims_failed_total").increment(1);
+                    metrics::claim_failed();
                     tracing::warn!(%error, "claim failed");
                     tokio::time::sleep(self.core.limits.dispatch.poll).await;
                 }
@@ -220,7 +221,7 @@ impl Dispatcher {
         let now = chrono::Utc::now();
         let mut by_seat: HashMap<u64, Vec<Leased>> = HashMap::new();
         for job in leased {
-            metrics::histogram!("jobs_pickup_ms").record((now - job.ready_at).num_microseconds().unwrap_or(0).max(0) as f64 / 1e3);
+            metrics::picked_up(job.ready_at, now);
             by_seat.entry(seat_of_taker[job.taker]).or_default().push(job);
         }
         let mut seats = self.seats();

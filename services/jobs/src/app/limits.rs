@@ -37,6 +37,7 @@ pub struct DepthLimits {
 #[derive(Debug, Clone, Copy)]
 pub struct Batches {
     pub submissions: coalescer::Limits,
+    pub reads: coalescer::Limits,
     pub answers: coalescer::Limits,
     pub extensions: coalescer::Limits,
 }

@@ -20,6 +20,7 @@ use holdfast_pg::{AppDb, DbError, ReadDb, TaskDb};
 use tokio::sync::broadcast;
 
 use crate::hints::Hints;
+use crate::metrics;
 use crate::store::{EncodeEvent, StoreError};
 use limits::Limits;
 
@@ -98,6 +99,7 @@ impl Core {
 pub struct App {
     pub core: Arc<Core>,
     pub(crate) submissions: Arc<Coalescer<submit::Submissions>>,
+    pub(crate) reads: Arc<Coalescer<read::Reads>>,
     pub(crate) answers: Arc<Coalescer<answer::Answers>>,
     pub(crate) extensions: Arc<Coalescer<lease::Extensions>>,
     pub dispatcher: dispatch::Dispatcher,
@@ -108,6 +110,7 @@ impl App {
         let batches = core.limits.batches;
         Self {
             submissions: Arc::new(Coalescer::new(submit::Submissions::new(core.clone()), batches.submissions)),
+            reads: Arc::new(Coalescer::new(read::Reads::new(core.clone()), batches.reads)),
             answers: Arc::new(Coalescer::new(answer::Answers::new(core.clone()), batches.answers)),
             extensions: Arc::new(Coalescer::new(lease::Extensions::new(core.clone()), batches.extensions)),
             dispatcher: dispatch::Dispatcher::new(core.clone()),
@@ -117,7 +120,7 @@ impl App {
 
     /// Lets what was taken on come to its end, and takes on nothing more.
     pub async fn close(&self) {
-        tokio::join!(self.submissions.close(), self.answers.close(), self.extensions.close());
+        tokio::join!(self.submissions.close(), self.reads.close(), self.answers.close(), self.extensions.close());
     }
 }
 
@@ -129,7 +132,7 @@ where
     const TRIES: usize = 3;
     for _ in 1..TRIES {
         match transaction().await {
-            Err(StoreError::Db(DbError::Conflict(_)) | StoreError::Raced) => metrics::counter!("jobs_transactions_retried_total").increment(1),
+            Err(StoreError::Db(DbError::Conflict(_)) | StoreError::Raced) => metrics::transaction_retried(),
             outcome => return outcome,
         }
     }

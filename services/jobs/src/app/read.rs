@@ -1,22 +1,23 @@
 //! Reading.
 
+use std::sync::Arc;
+
 use holdfast_fault::Fault;
 use holdfast_ids::JobId;
 use holdfast_pg::TenantScope;
+use holdfast_pg::coalescer::BatchJob;
 
-use super::{App, Asking, authorise};
+use super::answer::scope_of;
+use super::{App, Asking, Core, authorise, blames_an_item};
 use crate::error::job_not_found;
 use crate::store::StoreError;
-use crate::store::read::{Listing, SeenEvent, SeenJob, job_events_list, job_get, jobs_list};
+use crate::store::read::{Listing, SeenEvent, SeenJob, Sought, job_events_list, jobs_get, jobs_list};
 
 impl App {
     /// From the primary: who was told that a job is queued finds it.
     pub async fn get(&self, asking: &Asking, job_id: JobId) -> Result<SeenJob, Fault> {
         let caller = &asking.caller;
-        let scope = TenantScope::new(&caller.tenants).map_err(StoreError::from)?;
-        let mut tx = self.core.app_db.begin(&scope, asking.deadline).await.map_err(StoreError::from)?;
-        let job = job_get(&mut tx, job_id, &caller.tenants).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        let job = self.reads.submit(Sought { job_id, tenants: asking.tenants() }).await?;
         job.filter(|job| authorise::has_project(caller, &job.project_id)).ok_or_else(job_not_found)
     }
 
@@ -42,5 +43,40 @@ impl App {
         tx.commit().await.map_err(StoreError::from)?;
         events.retain(|event| event.project_id.parse().is_ok_and(|project| authorise::has_project(caller, &project)));
         if events.is_empty() { Err(job_not_found()) } else { Ok(events) }
+    }
+}
+
+/// The batch job behind [`App::get`]: callers that look at the same time share a trip.
+#[derive(Debug)]
+pub struct Reads {
+    core: Arc<Core>,
+}
+
+impl Reads {
+    pub fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+}
+
+#[async_trait::async_trait]
+impl BatchJob for Reads {
+    type Item = Sought;
+    type Output = Option<SeenJob>;
+    type Error = StoreError;
+
+    fn weight(_: &Sought) -> usize {
+        1
+    }
+
+    fn blames_an_item(error: &StoreError) -> bool {
+        blames_an_item(error)
+    }
+
+    async fn run(&self, items: &[Sought]) -> Result<Vec<Result<Option<SeenJob>, StoreError>>, StoreError> {
+        let tenants: Vec<_> = items.iter().flat_map(|item| scope_of(&item.tenants)).collect();
+        let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, None).await?;
+        let jobs = jobs_get(&mut tx, items).await?;
+        tx.commit().await?;
+        Ok(jobs.into_iter().map(Ok).collect())
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::payload::Payload;
 use crate::domain::payload_hash;
 use crate::domain::submission::{KeyScope, Meaning, Submission};
 use crate::error::bad_json;
+use crate::metrics;
 use crate::store::StoreError;
 use crate::store::submit::{
     Candidate, InWindow, Intake, New, has_infra, infra_depths, jobs_insert, key_heads_claim_if_free, key_heads_in_window,
@@ -96,7 +97,7 @@ impl App {
             return Err(Fault::new(Reason::Policy409RequiresApproval, message));
         }
         if self.core.outbox.pending().is_some_and(|pending| pending >= limits.outbox_hard) {
-            metrics::counter!("jobs_submissions_refused_total", "cause" => "outbox").increment(1);
+            metrics::submissions_refused("outbox", 1);
             return Err(Fault::new(Reason::Infra503DependencyDown, "too many events wait for the relay")
                 .with("component", "outbox")
                 .retry_after(Duration::from_secs(5)));
@@ -185,7 +186,9 @@ impl BatchJob for Submissions {
 
     async fn run(&self, items: &[Submission]) -> Result<Vec<Result<Self::Output, StoreError>>, StoreError> {
         let outcomes = retrying(|| self.run_once(items)).await?;
-        if outcomes.iter().any(|outcome| outcome.as_ref().is_ok_and(|submitted| !submitted.replayed)) {
+        let queued = outcomes.iter().filter(|outcome| outcome.as_ref().is_ok_and(|submitted| !submitted.replayed)).count();
+        if queued > 0 {
+            metrics::submitted(queued);
             self.core.wake_dispatch();
             self.core.hints.outbox();
         }
@@ -209,7 +212,7 @@ impl Submissions {
                 }
                 Attempt::TooMany(surplus) => {
                     tx.rollback().await?;
-                    metrics::counter!("jobs_submissions_refused_total", "cause" => "depth").increment(surplus.len() as u64);
+                    metrics::submissions_refused("depth", surplus.len());
                     full.extend(surplus);
                 }
             }
@@ -308,7 +311,7 @@ impl Submissions {
         let mut over: HashMap<(Queue, String, String), i64> = HashMap::new();
         for intake in &intakes {
             if intake.project_depth > depth.project_soft {
-                metrics::counter!("jobs_queue_soft_limit_total", "queue" => "project").increment(1);
+                metrics::over_soft_limit();
             }
             if intake.project_depth > depth.project_hard {
                 let key = (Queue::Project, intake.tenant_id.clone(), intake.project_id.clone());

@@ -106,7 +106,14 @@ pub struct Reported {
 }
 
 /// running -> retrying, failed. `chance` is uniform in 0..1.
-pub fn fail(job: Job, presented: Presented, reported: Reported, policy: &RetryPolicy, now: Time, chance: f64) -> Result<Transition, Refusal> {
+pub fn fail(
+    job: Job,
+    presented: Presented,
+    reported: Reported,
+    policy: &RetryPolicy,
+    now: Time,
+    chance: f64,
+) -> Result<Transition, Refusal> {
     holds(&job, presented, now)?;
     let failure = Failure { code: reported.code, message: reported.message, occurred_at: now };
     Ok(attempt_failed(job, failure, reported.retryable, policy, now, chance))
@@ -127,7 +134,11 @@ pub fn expire(job: Job, policy: &RetryPolicy, now: Time, chance: f64) -> Option<
     let State::Running(lease) = &job.state else { return None };
     if now >= lease.run_deadline {
         let detail = format!("run budget of {} ms used up", job.facts.run_budget_ms);
-        return Some(Move::of(job, now).to(State::TimedOut { clock: Clock::Run, finished_at: now }, Said::TimedOut, detail));
+        return Some(Move::of(job, now).to(
+            State::TimedOut { clock: Clock::Run, finished_at: now },
+            Said::TimedOut,
+            detail,
+        ));
     }
     if now < lease.expires_at {
         return None;
@@ -149,13 +160,24 @@ pub fn cancel(job: Job, reason: String, now: Time) -> Result<Transition, Refusal
 /// Whether the answer comes from the holder of the current lease, before its expiry.
 fn holds(job: &Job, presented: Presented, now: Time) -> Result<(), Refusal> {
     match &job.state {
-        State::Running(lease) if lease.lease_id == presented.lease_id && lease.fence == presented.fence && now < lease.expires_at => Ok(()),
+        State::Running(lease)
+            if lease.lease_id == presented.lease_id && lease.fence == presented.fence && now < lease.expires_at =>
+        {
+            Ok(())
+        }
         state if state.name().is_final() => Err(Refusal::AlreadyTerminal),
         _ => Err(Refusal::StaleFence),
     }
 }
 
-fn attempt_failed(job: Job, failure: Failure, retryable: bool, policy: &RetryPolicy, now: Time, chance: f64) -> Transition {
+fn attempt_failed(
+    job: Job,
+    failure: Failure,
+    retryable: bool,
+    policy: &RetryPolicy,
+    now: Time,
+    chance: f64,
+) -> Transition {
     let detail = format!("{}: {}", failure.code, failure.message);
     let mut moved = Move::of(job, now);
     let retry_since = *moved.progressed.retry_since.get_or_insert(now);

@@ -29,6 +29,7 @@ use crate::app::dispatch::{SessionSeat, give_back};
 use crate::app::lease::{Leased, Renewal};
 use crate::app::{Asking, Revoked};
 use crate::domain::job::Time;
+use crate::metrics;
 use crate::wire::field::timestamp;
 use crate::wire::worker::{completion, extension_result, failure, hello, lease_ref, lease_terms, renewals, wire_lease};
 
@@ -82,10 +83,10 @@ impl Session {
         let revoked = rpc.app.core.revoked.subscribe();
         let end = match Self::open(rpc, asking, &mut inbound, out.clone()).await {
             Ok(mut session) => {
-                metrics::gauge!("jobs_sessions").increment(1.0);
+                metrics::session_began();
                 let end = session.run(inbound, revoked).await;
                 session.hand_back_unsent();
-                metrics::gauge!("jobs_sessions").decrement(1.0);
+                metrics::session_ended();
                 end
             }
             Err(end) => end,
@@ -230,7 +231,7 @@ impl Session {
         while let Some(job) = jobs.next() {
             let lease = LeaseRef { job_id: job.job.facts.job_id, lease_id: job.lease.lease_id, fence: job.lease.fence };
             self.held.insert(lease.lease_id, (lease, job.lease.expires_at));
-            if self.leaving.is_some() {
+            if self.leaving.is_some() || !self.inbound_open {
                 // Claimed just before the worker asked for no more.
                 give_back(&self.rpc.app, &self.asking, std::slice::from_ref(&job));
                 self.let_go(lease.lease_id);

@@ -15,7 +15,7 @@ use crate::app::{Asking, authorise};
 use crate::wire::worker::{self, Offer, completion, extension_result, failure, lease_request, lease_terms, renewals};
 
 /// Left of a call's deadline for the answer's way back, so that leases are not taken for a caller that has given up.
-const ANSWER_MARGIN: Duration = Duration::from_millis(200);
+const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
 #[async_trait]
 impl WorkerService for Rpc {

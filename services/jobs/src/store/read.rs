@@ -9,13 +9,28 @@ use super::rows::{SeenRow, corrupt};
 pub use super::rows::{Held, SeenJob};
 use crate::domain::job::{StateName, Time};
 
-/// The job, if it is in one of the tenants.
-pub async fn job_get(tx: &mut Tx, job_id: JobId, tenants: &[TenantId]) -> Result<Option<SeenJob>, StoreError> {
-    let tenants: Vec<String> = tenants.iter().map(ToString::to_string).collect();
-    let row = sqlx::query_file_as!(SeenRow, "src/store/queries/job_get.sql", job_id.as_uuid(), &tenants)
-        .fetch_optional(&mut **tx)
-        .await?;
-    row.map(SeenRow::into_job).transpose()
+/// A job, and the tenants (comma separated) that its caller may look in.
+#[derive(Debug, Clone)]
+pub struct Sought {
+    pub job_id: JobId,
+    pub tenants: String,
+}
+
+/// The jobs, in the order sought; None where a job is in none of its caller's tenants.
+pub async fn jobs_get(tx: &mut Tx, sought: &[Sought]) -> Result<Vec<Option<SeenJob>>, StoreError> {
+    let job_ids: Vec<Uuid> = sought.iter().map(|item| item.job_id.as_uuid()).collect();
+    let tenants: Vec<String> = sought.iter().map(|item| item.tenants.clone()).collect();
+    let rows = sqlx::query_file_as!(SeenRow, "src/store/queries/job_get.sql", &job_ids, &tenants).fetch_all(&mut **tx).await?;
+    let mut jobs = vec![None; sought.len()];
+    for row in rows {
+        let position = row.ordinal as usize - 1;
+        jobs[position] = Some(row.into_job()?);
+    }
+    Ok(jobs)
+}
+
+pub async fn job_get(tx: &mut Tx, sought: Sought) -> Result<Option<SeenJob>, StoreError> {
+    Ok(jobs_get(tx, &[sought]).await?.pop().flatten())
 }
 
 #[derive(Debug, Clone)]

@@ -167,6 +167,8 @@ pub struct SeenRow {
     pub lease_expires_at: Option<Time>,
     pub progress_percent: Option<i16>,
     pub progress_note: Option<String>,
+    /// Which of the items asked for it is, from 1.
+    pub ordinal: i64,
 }
 
 /// A job as callers see it.

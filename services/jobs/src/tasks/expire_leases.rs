@@ -5,6 +5,7 @@ use holdfast_ids::ActorId;
 use holdfast_runtime::tasks::Report;
 
 use crate::app::Core;
+use crate::metrics;
 use crate::domain::transition::{self, Cause};
 use crate::store::StoreError;
 use crate::store::maintenance::leases_expired_lock;
@@ -52,7 +53,7 @@ async fn round(core: &Core) -> Result<usize, StoreError> {
     transitions_persist(&mut tx, &steps, core.encode).await?;
     tx.commit().await?;
     for step in &steps {
-        metrics::counter!("jobs_leases_expired_total").increment(1);
+        metrics::lease_expired();
         if let Some(lease_id) = step.transition.ended_lease {
             core.revoke(step.transition.after.facts.job_id, lease_id);
         }

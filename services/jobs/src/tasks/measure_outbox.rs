@@ -4,13 +4,14 @@ use holdfast_fault::Fault;
 use holdfast_runtime::tasks::Report;
 
 use crate::app::Core;
+use crate::metrics;
 use crate::store::StoreError;
 use crate::store::maintenance::outbox_pending;
 
 pub(super) async fn run_once(core: &Core) -> Result<Report, Fault> {
     let pending = round(core).await?;
     core.outbox.set(pending);
-    metrics::gauge!("outbox_pending_count").set(pending as f64);
+    metrics::outbox_pending(pending);
     if pending >= core.limits.outbox_soft {
         tracing::warn!(pending, "many events wait for a relay");
     }

@@ -6,12 +6,13 @@ use holdfast_fault::Fault;
 use holdfast_runtime::tasks::Report;
 
 use crate::app::Core;
+use crate::metrics;
 use crate::store::StoreError;
 use crate::store::maintenance::outbox_ring_advance;
 
 pub(super) async fn run_once(core: &Core, slot_age: Duration, keep: Duration) -> Result<Report, Fault> {
     let slot = round(core, slot_age, keep).await?;
-    metrics::gauge!("outbox_ring_stuck").set(if slot.is_none() { 1.0 } else { 0.0 });
+    metrics::outbox_ring_stuck(slot.is_none());
     if slot.is_none() {
         tracing::warn!("no slot of the outbox can be emptied; the current one grows");
     }

@@ -1,3 +1,4 @@
+-- Jobs as their callers see them, each looked for in the tenants of its own caller only.
 SELECT
     job.job_id, job.tenant_id, job.project_id, job.intent, job.queue, job.tier, job.priority, job.state, job.seq,
     job.actor_id, job.idempotency_key, job.max_attempts, job.run_budget_ms, job.attempt, job.run_ms,
@@ -5,7 +6,8 @@ SELECT
     job.run_after, job.created_at, job.started_at, job.finished_at, job.request_id, job.traceparent,
     job.payload AS "payload?", job.payload_content_type, job.result, job.result_content_type,
     lease.worker_id AS "worker_id?", lease.expires_at AS "lease_expires_at?",
-    lease.progress_percent AS "progress_percent?", lease.progress_note AS "progress_note?"
-FROM jobs.jobs AS job
+    lease.progress_percent AS "progress_percent?", lease.progress_note AS "progress_note?",
+    item.ordinal AS "ordinal!"
+FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS item (job_id, tenants, ordinal)
+JOIN jobs.jobs AS job ON job.job_id = item.job_id AND job.tenant_id = ANY (string_to_array(item.tenants, ','))
 LEFT JOIN jobs.job_leases AS lease ON lease.job_id = job.job_id AND lease.tenant_id = job.tenant_id
-WHERE job.job_id = $1 AND job.tenant_id = ANY ($2::text[])

@@ -6,7 +6,8 @@ SELECT
     job.run_after, job.created_at, job.started_at, job.finished_at, job.request_id, job.traceparent,
     NULL::bytea AS "payload?", job.payload_content_type, NULL::bytea AS result, NULL::text AS result_content_type,
     lease.worker_id AS "worker_id?", lease.expires_at AS "lease_expires_at?",
-    lease.progress_percent AS "progress_percent?", lease.progress_note AS "progress_note?"
+    lease.progress_percent AS "progress_percent?", lease.progress_note AS "progress_note?",
+    0::int8 AS "ordinal!"
 FROM jobs.jobs AS job
 LEFT JOIN jobs.job_leases AS lease ON lease.job_id = job.job_id AND lease.tenant_id = job.tenant_id
 WHERE job.tenant_id = $1 AND job.project_id = $2

@@ -1,0 +1,71 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+# Where `up` keeps its data.
+HOLDFAST_DIR ?= .holdfast
+export HOLDFAST_DIR
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: servers ## Install what is missing, build, start the whole stack and take the tour; Ctrl-C stops it
+	$(CARGO) build --workspace --bins --release --locked
+	@exec target/release/holdfast up --tour
+
+.PHONY: servers
+servers: ## Install PostgreSQL and Redis where they are missing
+	@scripts/install-servers
+
+.PHONY: build
+build: ## Build every binary for development
+	$(CARGO) build --workspace --bins --locked
+
+.PHONY: test
+test: servers build ## Run every test that does not take minutes, against servers that the tests start themselves
+	$(CARGO) test --workspace --locked
+
+# Seconds of faults in each scenario of `test-system`.
+PROOF_SECONDS ?= 60
+
+.PHONY: test-system
+test-system: servers build ## Run the system tests for longer, then against the broken twins, which they must find (minutes)
+	HOLDFAST_PROOF_SECONDS=$(PROOF_SECONDS) $(CARGO) test -p holdfast-system-tests --test system --locked -- --test-threads=1
+	tests/twins/run
+
+.PHONY: bench
+bench: servers ## Measure, and write the tables of docs/benchmarks.md (half an hour)
+	$(CARGO) build --workspace --bins --release --locked
+	target/release/bench all
+
+.PHONY: lint
+lint: ## Check formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: proto
+proto: ## Write the bindings of proto/ anew
+	HOLDFAST_PROTO_WRITE=1 $(CARGO) test -p holdfast-proto --test drift --locked
+
+.PHONY: sqlx
+sqlx: servers ## Write the metadata of checked queries (.sqlx) anew, from a database with every migration applied
+	$(CARGO) build -p holdfast-testkit --bin with-database --locked
+	mkdir -p .sqlx
+	rm -f .sqlx/query-*.json
+	touch services/*/src/lib.rs
+	SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$(CURDIR)/.sqlx" target/debug/with-database $(CARGO) check --workspace --all-targets --locked
+
+.PHONY: migrate
+migrate: build ## Apply pending migrations to the running development stack
+	target/debug/holdfast migrate up
+
+.PHONY: clean
+clean: ## Remove what was built and the development stack with all its data
+	@home=$$(cat "$(HOLDFAST_DIR)/run/postgres.home" 2>/dev/null || true); \
+		case "$$home" in /var/lib/holdfast-dev-*/postgres) rm -rf -- "$${home%/postgres}" ;; esac
+	rm -rf -- "$(HOLDFAST_DIR)"
+	$(CARGO) clean

@@ -1,0 +1,6 @@
+//! What is read beside the load: times, processes, the machine and the servers' settings.
+
+pub mod conditions;
+pub mod machine;
+pub mod percentiles;
+pub mod processes;

@@ -1,0 +1,187 @@
+//! The system under test: PostgreSQL, Redis, one jobs process and one relay process, from the profile this runs in.
+//!
+//! Everything that costs time in production is on: fsync, synchronous commits, row-level security, token checks, metrics.
+//! Raised are the depth and outbox limits alone, so that no experiment measures a refusal.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use holdfast_caller::{
+    Role,
+    issuer::{AUDIENCE, DevIssuer, ISSUER, TokenSpec},
+};
+use holdfast_ids::{ActorId, TenantId};
+use holdfast_pg::Role as Login;
+use holdfast_redis::Keys;
+use holdfast_testkit::{Database, Postgres, PostgresOptions, Process, ProcessSpec, Redis, free_port};
+use serde::Serialize;
+use sqlx::PgPool;
+use tempfile::TempDir;
+use tonic::metadata::{Ascii, MetadataValue};
+
+use crate::population::{TENANTS, WORKER_SUBJECT, tenant};
+
+const PREFIX: &str = "hf:bench";
+const PLATFORM_TENANT: &str = "platform";
+const SHARED_BUFFERS_MB: u32 = 256;
+pub const DEPTH_LIMIT: i64 = 100_000_000;
+pub const OUTBOX_LIMIT: i64 = 5_000_000;
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+const SHARDS: u16 = 16;
+
+/// Where to call and as whom.
+#[derive(Clone)]
+pub struct Target {
+    pub url: String,
+    /// One token a tenant.
+    pub callers: Vec<MetadataValue<Ascii>>,
+    pub worker: MetadataValue<Ascii>,
+}
+
+pub struct Stack {
+    pub target: Target,
+    pub jobs: Process,
+    relay: Option<Process>,
+    database: Database,
+    redis: Redis,
+    directory: TempDir,
+    // Last: what is above has sessions there.
+    _postgres: Postgres,
+}
+
+impl Stack {
+    /// With a relay.
+    pub async fn start(running_per_project: u32) -> Result<Self> {
+        let mut stack = Self::start_without_relay(running_per_project).await?;
+        stack.start_relay().await?;
+        Ok(stack)
+    }
+
+    pub async fn start_without_relay(running_per_project: u32) -> Result<Self> {
+        let postgres = start_postgres().await?;
+        let database = Database::create_on(&postgres).await?;
+        let redis = Redis::start().await?;
+        let directory = tempfile::Builder::new().prefix("holdfast-bench-").tempdir()?;
+        let issuer = DevIssuer::generate()?;
+        let key_set = issuer.save(directory.path())?;
+        let port = free_port()?;
+        let http_port = free_port()?;
+        let config = directory.path().join("jobs.toml");
+        std::fs::write(&config, toml::to_string(&WorkerGrants::all_tenants())?)?;
+        let variable = |key: &str| format!("HOLDFAST_JOBS__{key}");
+        let spec = ProcessSpec::new("holdfast-jobs", "holdfast-jobs")
+            .http_port(http_port)
+            .env("HOLDFAST_JOBS_CONFIG", config.display())
+            .env(variable("GRPC__LISTEN"), format!("127.0.0.1:{port}"))
+            .env(variable("HTTP__LISTEN"), format!("127.0.0.1:{http_port}"))
+            .env(variable("DATABASE__APP_URL"), database.url(Login::JobsApp).expose())
+            .env(variable("DATABASE__TASK_URL"), database.url(Login::JobsTask).expose())
+            .env(variable("REDIS__URL"), redis.url())
+            .env(variable("REDIS__PREFIX"), PREFIX)
+            .env(variable("AUTH__ISSUER"), ISSUER)
+            .env(variable("AUTH__AUDIENCE"), AUDIENCE)
+            .env(variable("AUTH__KEYS_FILE"), key_set.display())
+            .env(variable("LIMITS__RUNNING_PER_PROJECT"), running_per_project)
+            .env(variable("LIMITS__PROJECT_DEPTH_SOFT"), DEPTH_LIMIT)
+            .env(variable("LIMITS__PROJECT_DEPTH_HARD"), DEPTH_LIMIT)
+            .env(variable("LIMITS__OUTBOX_PENDING_SOFT"), OUTBOX_LIMIT)
+            .env(variable("LIMITS__OUTBOX_PENDING_HARD"), OUTBOX_LIMIT);
+        let jobs = Process::start_ready(spec, READY_WITHIN).await?;
+        let target = target(&issuer, port)?;
+        Ok(Self { target, jobs, relay: None, database, redis, directory, _postgres: postgres })
+    }
+
+    pub async fn start_relay(&mut self) -> Result<()> {
+        let key = self.directory.path().join("event-key");
+        std::fs::write(&key, "a key of thirty-two bytes or more")?;
+        let http_port = free_port()?;
+        let variable = |key: &str| format!("HOLDFAST_RELAY__{key}");
+        let spec = ProcessSpec::new("holdfast-relay", "holdfast-relay")
+            .http_port(http_port)
+            .env(variable("HTTP__LISTEN"), format!("127.0.0.1:{http_port}"))
+            .env(variable("DATABASE__URL"), self.database.url(Login::Relay).expose())
+            .env(variable("REDIS__URL"), self.redis.url())
+            .env(variable("REDIS__PREFIX"), PREFIX)
+            .env(variable("SIGNING__KEY_FILE"), key.display())
+            .env(variable("SIGNING__KEY_ID"), "bench-1");
+        self.relay = Some(Process::start_ready(spec, READY_WITHIN).await?);
+        Ok(())
+    }
+
+    /// As the superuser, whom row-level security does not bind.
+    pub fn admin(&self) -> &PgPool {
+        self.database.admin()
+    }
+
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The number of the jobs process, and the relay's where there is one.
+    pub fn pids(&self) -> (Option<u32>, Option<u32>) {
+        (self.jobs.pid(), self.relay.as_ref().and_then(Process::pid))
+    }
+
+    pub async fn redis_version(&self) -> Result<String> {
+        let info = std::process::Command::new("redis-server").arg("--version").output()?;
+        let text = String::from_utf8_lossy(&info.stdout).into_owned();
+        let version = text.split_whitespace().find_map(|word| word.strip_prefix("v="));
+        Ok(version.context("redis-server names no version")?.to_owned())
+    }
+
+    /// Entries of all shards' streams together.
+    pub async fn stream_entries(&self) -> Result<u64> {
+        let keys = Keys::new(PREFIX)?;
+        let mut entries = 0;
+        for shard in 0..SHARDS {
+            let answer = self.redis.command(&format!("XLEN {}", keys.stream("jobs", shard).events)).await?;
+            let length = answer.strip_prefix(':').with_context(|| format!("XLEN answered {answer}"))?;
+            entries += length.parse::<u64>()?;
+        }
+        Ok(entries)
+    }
+}
+
+/// A server without services, for the bare limit.
+pub async fn bare_database() -> Result<(Postgres, Database)> {
+    let postgres = start_postgres().await?;
+    let database = Database::create_on(&postgres).await?;
+    Ok((postgres, database))
+}
+
+async fn start_postgres() -> Result<Postgres> {
+    Postgres::start(PostgresOptions { fsync: true, shared_buffers_mb: SHARED_BUFFERS_MB }).await
+}
+
+fn target(issuer: &DevIssuer, port: u16) -> Result<Target> {
+    let bearer = |spec: TokenSpec| -> Result<MetadataValue<Ascii>> {
+        Ok(format!("Bearer {}", issuer.issue(spec.lifetime(TOKEN_LIFETIME))).parse()?)
+    };
+    let actor = ActorId::parse("bench-user")?;
+    let callers = (0..TENANTS)
+        .map(|index| bearer(TokenSpec::user(actor.clone(), TenantId::parse(&tenant(index))?, Role::ProjectMaintainer)))
+        .collect::<Result<_>>()?;
+    let worker = bearer(TokenSpec::worker(ActorId::parse(WORKER_SUBJECT)?, TenantId::parse(PLATFORM_TENANT)?))?;
+    Ok(Target { url: format!("http://127.0.0.1:{port}"), callers, worker })
+}
+
+/// The part of the jobs service's configuration that is a list.
+#[derive(Serialize)]
+struct WorkerGrants {
+    workers: [WorkerGrant; 1],
+}
+
+#[derive(Serialize)]
+struct WorkerGrant {
+    subject: &'static str,
+    tenants: Vec<String>,
+    intents: [&'static str; 1],
+}
+
+impl WorkerGrants {
+    fn all_tenants() -> Self {
+        let tenants = (0..TENANTS).map(tenant).collect();
+        Self { workers: [WorkerGrant { subject: WORKER_SUBJECT, tenants, intents: ["*"] }] }
+    }
+}

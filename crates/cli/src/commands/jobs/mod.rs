@@ -1,0 +1,56 @@
+//! `holdfast jobs`: the JobService by hand.
+
+mod cancel;
+mod events;
+mod get;
+mod list;
+mod submit;
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    connection::{ConnectionArgs, Minted},
+    exit::Exit,
+    output::Format,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct JobsArgs {
+    #[command(subcommand)]
+    call: Call,
+}
+
+#[derive(Debug, Subcommand)]
+enum Call {
+    /// Queue a job.
+    Submit(WithConnection<submit::SubmitArgs>),
+    /// Show one job.
+    Get(WithConnection<get::GetArgs>),
+    /// List the jobs of a project, newest first.
+    List(WithConnection<list::ListArgs>),
+    /// End a job that is not final.
+    Cancel(WithConnection<cancel::CancelArgs>),
+    /// Show the history of a job.
+    Events(WithConnection<events::EventsArgs>),
+}
+
+#[derive(Debug, Args)]
+struct WithConnection<A: Args> {
+    #[command(flatten)]
+    args: A,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+impl JobsArgs {
+    pub(crate) async fn run(self, format: Format) -> anyhow::Result<Exit> {
+        match self.call {
+            Call::Submit(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
+            Call::Get(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
+            Call::List(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
+            Call::Cancel(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
+            Call::Events(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
+        }?;
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,59 @@
+//! One file a command: arguments, what it does, what it prints.
+
+mod completions;
+mod doctor;
+mod jobs;
+mod migrate;
+mod token;
+mod tour;
+mod tour_worker;
+mod up;
+mod values;
+mod worker;
+
+use clap::Subcommand;
+
+use crate::{dev, exit::Exit, output::Format};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the whole stack on this machine; Ctrl-C stops it.
+    Up(up::UpArgs),
+    /// Send every file of this repository through the stack, kill a worker on the way, and check what became of it.
+    Tour(tour::TourArgs),
+    /// Make a development token.
+    Token(token::TokenArgs),
+    /// Bring the schemas of a database to another version, or say at which they are.
+    Migrate(migrate::MigrateArgs),
+    /// Submit jobs and see how they stand.
+    Jobs(jobs::JobsArgs),
+    /// Lease jobs and run a command for each: payload on its standard input, result from its standard output.
+    Worker(worker::WorkerArgs),
+    /// Check everything that the stack stands on.
+    Doctor(doctor::DoctorArgs),
+    /// Print a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+    /// A worker process of the tour.
+    #[command(hide = true)]
+    TourWorker(tour_worker::TourWorkerArgs),
+    /// Become another program that ends with its parent.
+    #[command(hide = true)]
+    RunChild(dev::RunChildArgs),
+}
+
+impl Command {
+    pub(crate) async fn run(self, format: Format) -> anyhow::Result<Exit> {
+        match self {
+            Self::Up(args) => args.run(format).await,
+            Self::Tour(args) => args.run(format).await,
+            Self::Token(args) => args.run(format),
+            Self::Migrate(args) => args.run(format).await,
+            Self::Jobs(args) => args.run(format).await,
+            Self::Worker(args) => args.run().await,
+            Self::Doctor(args) => args.run(format).await,
+            Self::Completions(args) => args.run(),
+            Self::TourWorker(args) => args.run().await,
+            Self::RunChild(args) => dev::run_child(args).map(|()| Exit::Failure),
+        }
+    }
+}

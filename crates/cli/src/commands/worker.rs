@@ -1,0 +1,236 @@
+//! `holdfast worker`: any program as a worker. The payload comes on its standard input, the result is what it writes to its
+//! standard output, and how it exits says what became of the job.
+
+use std::{
+    process::{Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use async_trait::async_trait;
+use holdfast_fault::Received;
+use holdfast_proto::jobs::v1::{LeasedJob, Payload, Queue, work_response::answered};
+use tokio::{
+    io::AsyncWriteExt,
+    process::Command,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::values::QueueArg;
+use crate::{
+    connection::ConnectionArgs,
+    exit::Exit,
+    present,
+    work::{self, Handler, Observation, Outcome, WorkerOptions},
+};
+
+/// EX_DATAERR of sysexits.h: the input is bad, and will be bad again.
+const EXIT_NOT_RETRYABLE: i32 = 65;
+const RESULT_BYTES_MAX: usize = 960 * 1024;
+const MESSAGE_CHARS_MAX: usize = 1_024;
+
+/// The command is run once a job, with HOLDFAST_JOB_ID, HOLDFAST_TENANT_ID, HOLDFAST_PROJECT_ID, HOLDFAST_INTENT,
+/// HOLDFAST_ATTEMPT, HOLDFAST_IDEMPOTENCY_KEY, HOLDFAST_FENCING_TOKEN and TRACEPARENT in its environment. Exit code 0
+/// completes the job; 65 fails it for good; any other fails the attempt, and the job is tried again. The last lines of its
+/// standard error become the failure's message: they go into history and events, so they must hold no secrets.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WorkerArgs {
+    /// Intent to lease; may be repeated; `*` is all that this worker is allowed.
+    #[arg(long = "intent", required = true)]
+    intents: Vec<String>,
+    /// Jobs run at once.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    capacity: u16,
+    /// Name in the history [default: dev-worker-<pid>].
+    #[arg(long)]
+    worker_id: Option<String>,
+    #[arg(long = "queue", value_enum, default_value = "project")]
+    queues: Vec<QueueArg>,
+    /// Media type of what the command writes.
+    #[arg(long, default_value = "application/json")]
+    content_type: String,
+    /// How long running commands may take after SIGTERM, in seconds; then they are killed and their jobs given back.
+    #[arg(long, default_value_t = 30)]
+    drain_timeout: u64,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// The command and its arguments.
+    #[arg(last = true, required = true)]
+    command: Vec<String>,
+}
+
+impl WorkerArgs {
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        let options = WorkerOptions {
+            worker_id: self.worker_id.unwrap_or_else(|| format!("dev-worker-{}", std::process::id())),
+            subject: "dev-worker".to_owned(),
+            intents: self.intents,
+            queues: self.queues.iter().map(|queue| Queue::from(*queue).into()).collect(),
+            capacity: self.capacity,
+            drain_patience: Duration::from_secs(self.drain_timeout),
+        };
+        let handler = Arc::new(CommandHandler { command: self.command, content_type: self.content_type });
+        let stop = stop_signal()?;
+        work::run(&self.connection, &options, handler, &stop).await?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Cancelled at the first SIGTERM or SIGINT.
+pub(super) fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stopped.cancel();
+    });
+    Ok(stop)
+}
+
+struct CommandHandler {
+    command: Vec<String>,
+    content_type: String,
+}
+
+#[async_trait]
+impl Handler for CommandHandler {
+    async fn perform(&self, job: &LeasedJob) -> Outcome {
+        let began = Instant::now();
+        let outcome = match self.execute(job).await {
+            Ok(output) => self.judge(output),
+            Err(error) => failure(true, "command_not_run", format!("{error:#}")),
+        };
+        report_line(job, &outcome, began.elapsed());
+        outcome
+    }
+
+    fn observe(&self, observation: Observation<'_>) {
+        match observation {
+            Observation::Welcomed { session_id } => eprintln!("session {session_id} is open"),
+            Observation::Leased(_) => {}
+            Observation::Answered { lease, outcome } => eprintln!("{}  {}", lease.job_id, acknowledgement(outcome)),
+            Observation::Revoked { lease, cause } => eprintln!("{}  stopped: {cause}", lease.job_id),
+            Observation::Disconnected { cause, again_in } => {
+                eprintln!("disconnected ({cause}); again in {:.1} s", again_in.as_secs_f64());
+            }
+        }
+    }
+}
+
+impl CommandHandler {
+    async fn execute(&self, job: &LeasedJob) -> anyhow::Result<Output> {
+        let (program, arguments) = self.command.split_first().context("no command")?;
+        let mut command = Command::new(program);
+        command.args(arguments).envs(environment(job)).kill_on_drop(true).process_group(0);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {program}"))?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        let payload = job.payload.clone().unwrap_or_default().data;
+        let (_, output) = tokio::join!(
+            async move {
+                // A command that does not read its input is free not to.
+                let _ = stdin.write_all(&payload).await;
+                drop(stdin);
+            },
+            child.wait_with_output()
+        );
+        Ok(output?)
+    }
+
+    fn judge(&self, output: Output) -> Outcome {
+        let code = output.status.code();
+        if code != Some(0) {
+            let name = code.map_or_else(|| "signal".to_owned(), |code| format!("exit_{code}"));
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            let message = if said.is_empty() { output.status.to_string() } else { said };
+            return failure(code != Some(EXIT_NOT_RETRYABLE), &name, message);
+        }
+        if output.stdout.len() > RESULT_BYTES_MAX {
+            let message = format!("the result has {} bytes, {RESULT_BYTES_MAX} are allowed", output.stdout.len());
+            return failure(false, "result_too_large", message);
+        }
+        Outcome::Done(Payload { data: output.stdout.into(), content_type: self.content_type.clone() })
+    }
+}
+
+/// The end of a long message is what says why.
+fn failure(retryable: bool, code: &str, message: String) -> Outcome {
+    let skipped = message.chars().count().saturating_sub(MESSAGE_CHARS_MAX);
+    Outcome::Failed { retryable, code: code.to_owned(), message: message.chars().skip(skipped).collect() }
+}
+
+fn environment(job: &LeasedJob) -> Vec<(&'static str, String)> {
+    let fence = job.lease.as_ref().map_or(0, |lease| lease.fencing_token);
+    let job_id = job.lease.as_ref().map_or_else(String::new, |lease| lease.job_id.clone());
+    vec![
+        ("HOLDFAST_JOB_ID", job_id),
+        ("HOLDFAST_TENANT_ID", job.tenant_id.clone()),
+        ("HOLDFAST_PROJECT_ID", job.project_id.clone()),
+        ("HOLDFAST_INTENT", job.intent.clone()),
+        ("HOLDFAST_ATTEMPT", job.attempt.to_string()),
+        ("HOLDFAST_IDEMPOTENCY_KEY", job.idempotency_key.clone()),
+        ("HOLDFAST_FENCING_TOKEN", fence.to_string()),
+        ("TRACEPARENT", job.traceparent.clone()),
+    ]
+}
+
+fn report_line(job: &LeasedJob, outcome: &Outcome, took: Duration) {
+    let job_id = job.lease.as_ref().map_or("", |lease| lease.job_id.as_str());
+    let what = match outcome {
+        Outcome::Done(result) => format!("exit 0, {} bytes", result.data.len()),
+        Outcome::Failed { code, .. } => code.clone(),
+    };
+    eprintln!("{job_id}  {} attempt {}: {what} in {} ms", job.intent, job.attempt, took.as_millis());
+}
+
+fn acknowledgement(outcome: &answered::Outcome) -> String {
+    match outcome {
+        answered::Outcome::Completed(completed) => present::state_name(completed.state),
+        answered::Outcome::Failed(failed) => present::state_name(failed.state),
+        answered::Outcome::Released(_) => "given back".to_owned(),
+        answered::Outcome::Error(error) => {
+            let received = Received::from_rpc(error);
+            format!("answer refused: {}: {}", received.name(), received.message)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn judged(exit_code: i32, stderr: &str) -> Outcome {
+        let handler = CommandHandler { command: Vec::new(), content_type: "application/json".into() };
+        let status = std::process::ExitStatus::from_raw(exit_code << 8);
+        handler.judge(Output { status, stdout: b"1".to_vec(), stderr: stderr.into() })
+    }
+
+    #[test]
+    fn the_exit_code_says_what_becomes_of_the_job() {
+        assert!(matches!(judged(0, ""), Outcome::Done(result) if result.data == b"1"[..]));
+        assert!(
+            matches!(judged(1, "why"), Outcome::Failed { retryable: true, code, message } if code == "exit_1" && message == "why")
+        );
+        assert!(matches!(judged(65, ""), Outcome::Failed { retryable: false, .. }));
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_end() {
+        let said = format!("{}the cause", "noise ".repeat(1_000));
+        let Outcome::Failed { message, .. } = judged(1, &said) else { panic!("not a failure") };
+        assert_eq!(message.chars().count(), MESSAGE_CHARS_MAX);
+        assert!(message.ends_with("the cause"));
+    }
+}

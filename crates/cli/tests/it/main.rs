@@ -1,0 +1,9 @@
+//! The command line as its users meet it: as a process, against real servers and services.
+
+mod arguments;
+mod doctor;
+mod jobs;
+mod migrate;
+mod support;
+mod up;
+mod worker;

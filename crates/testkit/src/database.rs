@@ -1,0 +1,113 @@
+//! A migrated database of one's own.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use holdfast_pg::{AppDb, DatabaseUrl, PoolConfig, ReadDb, Role, TaskDb, migrate};
+use rand::Rng as _;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions};
+
+use crate::Postgres;
+
+/// Partitions from last week's to this many weeks ahead.
+const WEEKS_AHEAD: i32 = 4;
+
+/// One database with a login for each role. It goes with its server.
+pub struct Database {
+    name: String,
+    admin_url: DatabaseUrl,
+    urls: BTreeMap<Role, DatabaseUrl>,
+    admin: PgPool,
+}
+
+impl Database {
+    /// A copy of the migrated template, on the server that all tests of this process share: every schema at its newest
+    /// version, partitions made, no rows.
+    pub async fn create() -> Result<Self> {
+        Self::create_on(Postgres::shared().await?).await
+    }
+
+    pub async fn create_on(postgres: &Postgres) -> Result<Self> {
+        let template = postgres.template.get_or_try_init(|| make_template(postgres)).await?;
+        Self::copy_of(postgres, template).await
+    }
+
+    /// Nothing in it, not even schemas: for tests of the migrations themselves.
+    pub async fn create_empty() -> Result<Self> {
+        Self::copy_of(Postgres::shared().await?, "template0").await
+    }
+
+    async fn copy_of(postgres: &Postgres, template: &str) -> Result<Self> {
+        let name = format!("test_{:016x}", rand::rng().random::<u64>());
+        administer(postgres, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
+        let mut urls = BTreeMap::new();
+        for role in Role::ALL {
+            urls.insert(role, postgres.url(role.name(), &name)?);
+        }
+        let admin_url = postgres.admin_url(&name)?;
+        let admin = PgPoolOptions::new().max_connections(10).connect_lazy(admin_url.expose())?;
+        Ok(Self { name, admin_url, urls, admin })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn url(&self, role: Role) -> &DatabaseUrl {
+        // Every role of Role::ALL was put there.
+        &self.urls[&role]
+    }
+
+    pub fn admin_url(&self) -> &DatabaseUrl {
+        &self.admin_url
+    }
+
+    /// As the superuser, whom row-level security does not bind: for arranging and for checkers.
+    pub fn admin(&self) -> &PgPool {
+        &self.admin
+    }
+
+    /// The jobs service's handle for its callers.
+    pub fn app(&self) -> Result<AppDb> {
+        Ok(AppDb::open(&PoolConfig::new(self.url(Role::JobsApp).clone()), "test")?)
+    }
+
+    /// The jobs service's handle for lists, on the primary.
+    pub fn read(&self) -> Result<ReadDb> {
+        Ok(ReadDb::open(&PoolConfig::new(self.url(Role::JobsApp).clone()), "test")?)
+    }
+
+    /// The jobs service's handle for itself.
+    pub fn task(&self) -> Result<TaskDb> {
+        Ok(TaskDb::open(&PoolConfig::new(self.url(Role::JobsTask).clone()), "test")?)
+    }
+
+    /// The relay's handle.
+    pub fn relay(&self) -> Result<TaskDb> {
+        Ok(TaskDb::open(&PoolConfig::new(self.url(Role::Relay).clone()), "test")?)
+    }
+}
+
+async fn make_template(postgres: &Postgres) -> Result<String> {
+    let name = "holdfast_template".to_owned();
+    // Where an earlier attempt failed half-way, its remains go first.
+    administer(postgres, &format!("DROP DATABASE IF EXISTS {name}")).await?;
+    administer(postgres, &format!("CREATE DATABASE {name}")).await?;
+    let url = postgres.admin_url(&name)?;
+    migrate::bootstrap(&url, &migrate::Passwords::new()).await?;
+    for schema in migrate::schemas() {
+        migrate::up(&url, schema).await.with_context(|| format!("migrations of schema {schema}"))?;
+    }
+    let mut connection = PgConnection::connect(url.expose()).await?;
+    sqlx::query("SELECT jobs.ensure_partitions($1)").bind(WEEKS_AHEAD).execute(&mut connection).await?;
+    connection.close().await?;
+    // A session on it, autovacuum's too, would make every copy wait.
+    administer(postgres, &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await?;
+    Ok(name)
+}
+
+async fn administer(postgres: &Postgres, statement: &str) -> Result<()> {
+    let mut connection = PgConnection::connect(postgres.admin_url("postgres")?.expose()).await?;
+    connection.execute(AssertSqlSafe(statement.to_owned())).await.with_context(|| statement.to_owned())?;
+    Ok(connection.close().await?)
+}

@@ -1,0 +1,214 @@
+//! A PostgreSQL server of one's own.
+
+use std::{
+    os::unix::{fs::chown, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use holdfast_pg::DatabaseUrl;
+use nix::{
+    sys::signal::Signal,
+    unistd::{Uid, User},
+};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio::sync::OnceCell;
+
+use crate::{daemon::Daemon, eventually, free_port, janitor::Directory};
+
+const START_WITHIN: Duration = Duration::from_secs(60);
+const VERSION_MIN: u32 = 15;
+static SHARED: OnceCell<Postgres> = OnceCell::const_new();
+
+#[derive(Debug, Clone, Copy)]
+pub struct PostgresOptions {
+    /// Off where a test is about many writes and never kills the server.
+    pub fsync: bool,
+    pub shared_buffers_mb: u32,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self { fsync: true, shared_buffers_mb: 128 }
+    }
+}
+
+/// A server in a directory of its own, on a TCP port and a unix socket, trusting every login. Holds no connection: tests
+/// of several runtimes share it.
+pub struct Postgres {
+    binaries: PathBuf,
+    port: u16,
+    options: PostgresOptions,
+    user: Option<User>,
+    daemon: Daemon,
+    directory: Directory,
+    /// Name of the migrated template database, once it is made.
+    pub(crate) template: OnceCell<String>,
+}
+
+impl Postgres {
+    /// The server that all tests of this process share. Do not kill it: start your own for that.
+    pub async fn shared() -> Result<&'static Self> {
+        SHARED.get_or_try_init(|| Self::start(PostgresOptions::default())).await
+    }
+
+    pub async fn start(options: PostgresOptions) -> Result<Self> {
+        let binaries = find_binaries()?;
+        let directory = Directory::new("holdfast-pg-")?;
+        let user = unprivileged_user()?;
+        if let Some(user) = &user {
+            chown(&*directory, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+        }
+        // SIGQUIT: at once, but it gives its shared memory back.
+        let daemon = Daemon::new("PostgreSQL", directory.join("log"), Signal::SIGQUIT);
+        let port = free_port()?;
+        let postgres = Self { binaries, directory, port, options, user, daemon, template: OnceCell::new() };
+        postgres.initialise()?;
+        postgres.restart().await?;
+        Ok(postgres)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its unix socket is, for `psql -h`.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Logs in as `role`; every role is trusted.
+    pub fn url(&self, role: &str, database: &str) -> Result<DatabaseUrl> {
+        let url = format!("postgres://{role}@127.0.0.1:{}/{database}?sslmode=disable", self.port);
+        Ok(DatabaseUrl::parse(url)?)
+    }
+
+    /// The superuser's login.
+    pub fn admin_url(&self, database: &str) -> Result<DatabaseUrl> {
+        self.url("postgres", database)
+    }
+
+    /// From now on `role` logs in by its password.
+    pub async fn require_passwords(&self, role: &str) -> Result<()> {
+        let path = self.data().join("pg_hba.conf");
+        let trusting = std::fs::read_to_string(&path)?;
+        std::fs::write(&path, format!("host all {role} 127.0.0.1/32 scram-sha-256\n{trusting}"))?;
+        let mut connection = PgConnection::connect(self.admin_url("postgres")?.expose()).await?;
+        connection.execute("SELECT pg_reload_conf()").await?;
+        // Files are read again in the background; a connection made after that shows the new rules.
+        let look = || async {
+            let mut connection = PgConnection::connect(self.admin_url("postgres")?.expose()).await?;
+            let loaded: bool = sqlx::query_scalar(
+                "SELECT pg_conf_load_time() > (pg_stat_file('pg_hba.conf')).modification - interval '1 second'",
+            )
+            .fetch_one(&mut connection)
+            .await?;
+            ensure!(loaded, "pg_hba.conf is not loaded yet");
+            anyhow::Ok(())
+        };
+        eventually(look, START_WITHIN).await
+    }
+
+    /// A crash: SIGKILL to the postmaster, whose children notice and end.
+    pub async fn kill(&self) -> Result<()> {
+        self.daemon.end(Signal::SIGKILL, START_WITHIN).await?;
+        Ok(())
+    }
+
+    /// A fast shutdown, as an administrator restarts it: sessions are told and end, commits finish.
+    pub async fn stop(&self) -> Result<()> {
+        self.daemon.end(Signal::SIGINT, START_WITHIN).await?;
+        Ok(())
+    }
+
+    /// Starts it on the same data and port after [`Postgres::kill`] or [`Postgres::stop`] and waits until it answers.
+    pub async fn restart(&self) -> Result<()> {
+        let url = self.admin_url("postgres")?;
+        self.launch()?;
+        let look = || async {
+            if self.daemon.pid().is_some() && self.daemon.try_wait()?.is_some() {
+                // After a kill the old children may still hold the shared memory for a moment.
+                self.launch()?;
+            }
+            let connection = PgConnection::connect(url.expose()).await?;
+            anyhow::Ok(connection.close().await?)
+        };
+        eventually(look, START_WITHIN).await.with_context(|| self.daemon.log_tail())
+    }
+
+    fn launch(&self) -> Result<()> {
+        let fsync = if self.options.fsync { "on" } else { "off" };
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).arg("-k").arg(&*self.directory);
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            &format!("port={}", self.port),
+            &format!("fsync={fsync}"),
+            "max_connections=300",
+            &format!("shared_buffers={}MB", self.options.shared_buffers_mb),
+            "max_wal_size=2GB",
+            "timezone=UTC",
+            "log_timezone=UTC",
+            "log_line_prefix=%m [%p] %u@%d ",
+        ] {
+            command.arg("-c").arg(setting);
+        }
+        self.daemon.start(&mut command)
+    }
+
+    fn initialise(&self) -> Result<()> {
+        let output = self
+            .command("initdb")
+            .arg("-D")
+            .arg(self.data())
+            .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"])
+            .output()
+            .context("cannot run initdb")?;
+        ensure!(output.status.success(), "initdb failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.binaries.join(program));
+        command.current_dir(&*self.directory).process_group(0);
+        if let Some(user) = &self.user {
+            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        }
+        command
+    }
+}
+
+/// PostgreSQL refuses to run as root; whoever else we are will do.
+fn unprivileged_user() -> Result<Option<User>> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    for name in ["postgres", "nobody"] {
+        if let Some(user) = User::from_name(name)? {
+            return Ok(Some(user));
+        }
+    }
+    bail!("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody")
+}
+
+/// The newest of Debian's versioned directories, else what is in the PATH.
+fn find_binaries() -> Result<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
+        .filter(|(version, bin)| *version >= VERSION_MIN && bin.join("initdb").exists())
+        .max();
+    if let Some((_, bin)) = newest {
+        return Ok(bin);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists());
+    found
+        .context("PostgreSQL 15 or later is not installed: apt-get install postgresql (initdb and postgres are needed)")
+}

@@ -1,0 +1,69 @@
+//! Every instrument of the service, with unit and labels. No label is unbounded. Calls, tasks and dependencies are measured
+//! by the runtime.
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::domain::job::Time;
+
+pub(crate) fn describe() {
+    describe_counter!("jobs_submitted_total", "Jobs queued; replays not counted");
+    describe_counter!("jobs_submissions_refused_total", "Submissions refused, by cause: outbox, depth");
+    describe_counter!("jobs_queue_soft_limit_total", "Batches that found a project's queue over its soft limit");
+    describe_counter!("jobs_stale_answers_refused_total", "Answers of workers that no longer held the lease");
+    describe_counter!("jobs_leases_expired_total", "Leases that ran out");
+    describe_counter!("jobs_claims_failed_total", "Claims that failed");
+    describe_counter!("jobs_transactions_retried_total", "Transactions run again after a conflict");
+    describe_histogram!("jobs_pickup_ms", Unit::Milliseconds, "From ready to leased");
+    describe_gauge!("jobs_sessions", "Worker sessions of this instance");
+    describe_gauge!("outbox_pending_count", "Events that wait for a relay, counted up to the hard limit");
+    describe_gauge!("outbox_ring_stuck", "1 where no slot of the outbox could be emptied");
+}
+
+pub(crate) fn submitted(jobs: usize) {
+    counter!("jobs_submitted_total").increment(jobs as u64);
+}
+
+pub(crate) fn submissions_refused(cause: &'static str, jobs: usize) {
+    counter!("jobs_submissions_refused_total", "cause" => cause).increment(jobs as u64);
+}
+
+pub(crate) fn over_soft_limit() {
+    counter!("jobs_queue_soft_limit_total").increment(1);
+}
+
+pub(crate) fn stale_answer_refused() {
+    counter!("jobs_stale_answers_refused_total").increment(1);
+}
+
+pub(crate) fn lease_expired() {
+    counter!("jobs_leases_expired_total").increment(1);
+}
+
+pub(crate) fn claim_failed() {
+    counter!("jobs_claims_failed_total").increment(1);
+}
+
+pub(crate) fn transaction_retried() {
+    counter!("jobs_transactions_retried_total").increment(1);
+}
+
+/// A job was leased that had been ready since `ready_at`.
+pub(crate) fn picked_up(ready_at: Time, now: Time) {
+    histogram!("jobs_pickup_ms").record((now - ready_at).as_seconds_f64().max(0.0) * 1e3);
+}
+
+pub(crate) fn session_began() {
+    gauge!("jobs_sessions").increment(1.0);
+}
+
+pub(crate) fn session_ended() {
+    gauge!("jobs_sessions").decrement(1.0);
+}
+
+pub(crate) fn outbox_pending(events: i64) {
+    gauge!("outbox_pending_count").set(events as f64);
+}
+
+pub(crate) fn outbox_ring_stuck(stuck: bool) {
+    gauge!("outbox_ring_stuck").set(if stuck { 1.0 } else { 0.0 });
+}

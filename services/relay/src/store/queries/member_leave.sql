@@ -1,0 +1,1 @@
+DELETE FROM relay.members WHERE holder = $1

@@ -1,0 +1,1 @@
+DELETE FROM relay.members WHERE expires_at < clock_timestamp() - interval '1 minute'

@@ -1,0 +1,41 @@
+//! Who may know whom, read from cargo's metadata and from every path in the sources. A forbidden arrow fails the build's
+//! quickest test; the rules are tables, so that a new arrow is a reviewed difference.
+#![forbid(unsafe_code)]
+
+mod crates;
+mod modules;
+mod sources;
+mod workspace;
+
+use workspace::Workspace;
+
+fn holds(violations: Vec<String>) {
+    assert!(violations.is_empty(), "{} violations:\n  {}", violations.len(), violations.join("\n  "));
+}
+
+#[test]
+fn crates_know_only_whom_they_may() {
+    holds(crates::forbidden(&Workspace::read().packages));
+}
+
+#[test]
+fn the_testkit_is_for_tests_alone() {
+    holds(crates::testkit_outside_of_tests(&Workspace::read().packages));
+}
+
+#[test]
+fn modules_of_a_service_know_only_whom_they_may() {
+    let workspace = Workspace::read();
+    let services = workspace.packages.iter().filter(|package| package.is_service());
+    holds(services.flat_map(|service| modules::forbidden(&service.name, &sources::of(&service.src()))).collect());
+}
+
+#[test]
+fn every_crate_forbids_unsafe_code() {
+    holds(sources::without_forbid(&Workspace::read()));
+}
+
+#[test]
+fn no_file_is_longer_than_500_lines() {
+    holds(sources::too_long(&Workspace::read()));
+}

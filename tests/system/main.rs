@@ -1,0 +1,11 @@
+//! Faults under load, against the services' own binaries as processes of their own. `make test-system` runs them one
+//! after the other; see `holdfast_system_tests::proof` for their terms.
+#![forbid(unsafe_code)]
+
+mod idempotency;
+mod load;
+mod postgres_restart;
+mod redis_loss;
+mod relays;
+mod tenants;
+mod workers;
