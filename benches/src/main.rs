@@ -86,7 +86,7 @@ enum Experiment {
     Profile,
     /// All of the above, each in a process of its own, then the tables.
     All,
-    /// Writes the tables of docs/benchmarks.md from the results.
+    /// Writes the tables of docs/benchmarks.md from the results; with --quick prints the page instead.
     Docs,
 }
 

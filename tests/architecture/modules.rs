@@ -18,14 +18,15 @@ const RULES: &[Rules] = &[
     Rules {
         service: "holdfast-jobs",
         layers: &[
-            ("rpc", &["wire", "app", "error"]),
+            ("rpc", &["wire", "app", "metrics", "error"]),
             // What it converts: requests into what the use cases ask for, their answers into responses.
             ("wire", &["domain", "app", "store", "error"]),
-            ("app", &["domain", "store", "hints", "error"]),
-            ("tasks", &["app", "domain", "store", "config", "error"]),
+            ("app", &["domain", "store", "hints", "metrics", "error"]),
+            ("tasks", &["app", "domain", "store", "config", "metrics", "error"]),
             ("store", &["domain", "error"]),
             ("domain", &[]),
             ("hints", &["app"]),
+            ("metrics", &["domain"]),
             ("error", &["domain", "store"]),
             ("config", &["app", "domain", "store"]),
             ("access", &[]),

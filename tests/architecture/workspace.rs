@@ -59,7 +59,10 @@ fn package(package: &Value) -> Package {
         dependencies: array(&package["dependencies"])
             .map(|dependency| Dependency { name: text(&dependency["name"]), is_dev: dependency["kind"] == "dev" })
             .collect(),
-        roots: array(&package["targets"]).filter(|target| ships(target)).map(|target| path(&target["src_path"])).collect(),
+        roots: array(&package["targets"])
+            .filter(|target| ships(target))
+            .map(|target| path(&target["src_path"]))
+            .collect(),
     }
 }
 

@@ -14,7 +14,13 @@ const END: &str = "<!-- /bench -->";
 pub fn write(results: &Results) -> Result<()> {
     let path = page();
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    fs::write(&path, filled(&text, |name| tables::table(results, name))?)?;
+    let page = filled(&text, |name| tables::table(results, name))?;
+    if results.quick {
+        // Quick figures are not for the page.
+        println!("{page}");
+        return Ok(());
+    }
+    fs::write(&path, page)?;
     println!("written: {}", path.display());
     Ok(())
 }

@@ -15,8 +15,9 @@ use holdfast_fault::Received;
 use holdfast_ids::{ActorId, RequestId, TenantId};
 use holdfast_proto::jobs::v1::{job_service_client::JobServiceClient, worker_service_client::WorkerServiceClient};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 use tonic::{
-    Request, Status,
+    Request, Response, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, ClientTlsConfig, Endpoint},
@@ -29,6 +30,8 @@ use crate::{
 
 pub(crate) const ENDPOINT_DEFAULT: &str = "http://127.0.0.1:7100";
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// Where the service names no delay.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 /// Long enough for a worker's evening, well under the lifetime cap of every kind.
 const MINTED_LIFETIME: Duration = Duration::from_secs(3 * 3600);
 
@@ -148,6 +151,25 @@ impl Connection {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
         request
+    }
+}
+
+/// Calls until the answer is final: one that says that the same call can succeed later is waited out, up to `patience`.
+pub(crate) async fn persist<T, F>(patience: Duration, mut call: impl FnMut() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
+    let deadline = Instant::now() + patience;
+    loop {
+        let status = match call().await {
+            Ok(response) => return Ok(response.into_inner()),
+            Err(status) => status,
+        };
+        let received = Received::from_status(&status);
+        if !received.retryable() || Instant::now() > deadline {
+            return Err(status);
+        }
+        sleep(received.retry_after.unwrap_or(RETRY_DELAY)).await;
     }
 }
 

@@ -256,11 +256,19 @@ impl Config {
         check(limits.running_per_project >= 1, "limits.running_per_project", "1 or more");
         check(limits.projects.iter().all(|project| project.running >= 1), "limits.projects.running", "1 or more");
         check(limits.project_depth_hard >= 1, "limits.project_depth_hard", "1 or more");
-        check(limits.project_depth_soft <= limits.project_depth_hard, "limits.project_depth_soft", "at most the hard limit");
+        check(
+            limits.project_depth_soft <= limits.project_depth_hard,
+            "limits.project_depth_soft",
+            "at most the hard limit",
+        );
         check(limits.infra_depth_hard >= 1, "limits.infra_depth_hard", "1 or more");
         check(limits.infra_depth_soft <= limits.infra_depth_hard, "limits.infra_depth_soft", "at most the hard limit");
         check(limits.outbox_pending_hard >= 1, "limits.outbox_pending_hard", "1 or more");
-        check(limits.outbox_pending_soft <= limits.outbox_pending_hard, "limits.outbox_pending_soft", "at most the hard limit");
+        check(
+            limits.outbox_pending_soft <= limits.outbox_pending_hard,
+            "limits.outbox_pending_soft",
+            "at most the hard limit",
+        );
         check(TenantId::parse(&limits.platform_tenant).is_ok(), "limits.platform_tenant", "a tenant id");
         check(retries.attempts_max >= 1, "retries.attempts_max", "1 or more");
         check(retries.key_window_ms >= 1, "retries.key_window_ms", "1 or more");
@@ -269,9 +277,15 @@ impl Config {
             "intents.run_budget_ms",
             "1,000 or more",
         );
-        check(self.intents.iter().all(|intent| intent.attempts_max.is_none_or(|attempts| attempts >= 1)), "intents.attempts_max", "1 or more");
         check(
-            self.workers.iter().all(|worker| worker.intents.iter().all(|intent| intent == "*" || Intent::parse(intent).is_ok())),
+            self.intents.iter().all(|intent| intent.attempts_max.is_none_or(|attempts| attempts >= 1)),
+            "intents.attempts_max",
+            "1 or more",
+        );
+        check(
+            self.workers
+                .iter()
+                .all(|worker| worker.intents.iter().all(|intent| intent == "*" || Intent::parse(intent).is_ok())),
             "workers.intents",
             "intents, or \"*\"",
         );
@@ -352,7 +366,11 @@ impl IntentConfig {
 impl WorkerConfig {
     fn grant(&self) -> WorkerGrant {
         let any = self.intents.iter().any(|intent| intent == "*");
-        let intents = if any { Vec::new() } else { self.intents.iter().filter_map(|intent| Intent::parse(intent).ok()).collect() };
+        let intents = if any {
+            Vec::new()
+        } else {
+            self.intents.iter().filter_map(|intent| Intent::parse(intent).ok()).collect()
+        };
         WorkerGrant { subject: self.subject.clone(), tenants: self.tenants.clone(), intents }
     }
 }

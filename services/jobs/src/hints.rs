@@ -63,7 +63,12 @@ impl Hints {
 }
 
 /// Hears what other instances say, until shutdown.
-pub async fn listen(redis: Redis, dispatch: Arc<Notify>, revoked: broadcast::Sender<Revoked>, shutdown: CancellationToken) {
+pub async fn listen(
+    redis: Redis,
+    dispatch: Arc<Notify>,
+    revoked: broadcast::Sender<Revoked>,
+    shutdown: CancellationToken,
+) {
     let mut ready = redis.listen(redis.keys().wake_ready(DOMAIN));
     let mut ended = redis.listen(redis.keys().wake_revoked(DOMAIN));
     loop {

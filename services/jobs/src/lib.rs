@@ -78,8 +78,11 @@ pub async fn run(config: Config, scrape: Metrics, shutdown: Shutdown) -> anyhow:
 }
 
 fn config_error(fault: holdfast_fault::Fault) -> anyhow::Error {
-    let keys: Vec<String> =
-        fault.violations.iter().map(|violation| format!("{}: must be {}", violation.field, violation.description)).collect();
+    let keys: Vec<String> = fault
+        .violations
+        .iter()
+        .map(|violation| format!("{}: must be {}", violation.field, violation.description))
+        .collect();
     anyhow::anyhow!("invalid configuration: {}", keys.join("; "))
 }
 

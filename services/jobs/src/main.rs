@@ -20,7 +20,8 @@ struct Args {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let config: Config = load_config("jobs", args.config.as_deref())?;
-    let (_guard, metrics) = holdfast_telemetry::start(BuildInfo::new("holdfast-jobs", env!("CARGO_PKG_VERSION")), &config.telemetry)?;
+    let (_guard, metrics) =
+        holdfast_telemetry::start(BuildInfo::new("holdfast-jobs", env!("CARGO_PKG_VERSION")), &config.telemetry)?;
     let shutdown = Shutdown::on_signals()?;
     holdfast_jobs::run(config, metrics, shutdown).await
 }

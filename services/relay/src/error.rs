@@ -10,12 +10,6 @@ pub enum RelayError {
     Redis(#[from] RedisError),
 }
 
-impl From<sqlx::Error> for RelayError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-
 impl RelayError {
     pub fn component(&self) -> &'static str {
         match self {

@@ -4,28 +4,36 @@ use std::collections::BTreeMap;
 
 use super::tables::EventRow;
 
+struct Interval<'a> {
+    start_us: i64,
+    end_us: i64,
+    job_id: &'a str,
+}
+
 /// From each lease of a job to its next row, the intervals of one project do not overlap. `serial` says which projects
 /// are held to it.
 pub fn overlaps(histories: &BTreeMap<String, Vec<EventRow>>, serial: impl Fn(&str, &str) -> bool) -> Vec<String> {
-    let mut of_project: BTreeMap<(&str, &str), Vec<(i64, i64, &str)>> = BTreeMap::new();
+    let mut of_project: BTreeMap<(&str, &str), Vec<Interval<'_>>> = BTreeMap::new();
     for history in histories.values() {
         for (index, event) in history.iter().enumerate() {
             if event.to_state != "running" || !serial(&event.tenant_id, &event.project_id) {
                 continue;
             }
-            let end = history.get(index + 1).map_or(i64::MAX, |next| next.occurred_at_us);
+            let end_us = history.get(index + 1).map_or(i64::MAX, |next| next.occurred_at_us);
             let intervals = of_project.entry((&event.tenant_id, &event.project_id)).or_default();
-            intervals.push((event.occurred_at_us, end, &event.job_id));
+            intervals.push(Interval { start_us: event.occurred_at_us, end_us, job_id: &event.job_id });
         }
     }
     let mut violations = Vec::new();
     for (project, mut intervals) in of_project {
-        intervals.sort_unstable();
+        intervals.sort_unstable_by_key(|interval| interval.start_us);
         for pair in intervals.windows(2) {
-            let [(_, end, first), (start, _, second)] = pair else { continue };
-            if start < end {
-                let overlap_us = end - start;
-                violations.push(format!("overlap: {project:?} ran {first} and {second} together for {overlap_us} us"));
+            let [earlier, later] = pair else { continue };
+            if later.start_us < earlier.end_us {
+                violations.push(format!(
+                    "overlap: {project:?} ran {} until {} us and {} from {} us",
+                    earlier.job_id, earlier.end_us, later.job_id, later.start_us
+                ));
             }
         }
     }

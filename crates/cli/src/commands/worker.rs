@@ -78,15 +78,17 @@ impl WorkerArgs {
     }
 }
 
-/// Cancelled at the first SIGTERM or SIGINT.
+/// Cancelled at the first SIGTERM, SIGINT or, where the terminal goes away, SIGHUP.
 pub(super) fn stop_signal() -> anyhow::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
         }
         stopped.cancel();
     });

@@ -45,6 +45,8 @@ pub(crate) const INTENT: &str = "repo.digest";
 const HELD_AT_KILL_MIN: usize = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const HOLD_PATIENCE: Duration = Duration::from_secs(30);
+/// A call that can succeed later is repeated for this long.
+const RETRY_PATIENCE: Duration = Duration::from_secs(60);
 /// Nothing at all happened for this long: something is stuck, and the reckoning will say what.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 

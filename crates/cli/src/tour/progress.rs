@@ -48,6 +48,8 @@ impl Progress {
         for bar in [&self.submitted, &self.done, &self.events] {
             bar.abandon();
         }
-        let _ = self.bars.println("");
+        if !self.bars.is_hidden() {
+            eprintln!();
+        }
     }
 }

@@ -8,6 +8,7 @@ use holdfast_proto::jobs::v1::{GetJobRequest, Job, JobState};
 use uuid::Uuid;
 
 use super::{
+    RETRY_PATIENCE,
     digest::Digest,
     files::Repository,
     fleet::VICTIM,
@@ -18,7 +19,7 @@ use super::{
     tables::{JobRow, Tables},
 };
 use crate::{
-    connection::{CallError, Connection},
+    connection::{CallError, Connection, persist},
     present,
 };
 
@@ -103,9 +104,10 @@ impl<'a> Journals<'a> {
 /// Every job as the API tells it; `None` where it says that there is none.
 async fn ask_for_all(connection: &Connection, submitted: &Submitted) -> anyhow::Result<BTreeMap<String, Option<Job>>> {
     let calls = stream::iter(submitted.jobs.keys().cloned()).map(|job_id| async move {
-        let request = connection.request(GetJobRequest { job_id: job_id.clone() });
-        match connection.jobs().get_job(request).await {
-            Ok(response) => Ok((job_id, response.into_inner().job)),
+        let request = GetJobRequest { job_id: job_id.clone() };
+        let call = || async { connection.jobs().get_job(connection.request(request.clone())).await };
+        match persist(RETRY_PATIENCE, call).await {
+            Ok(response) => Ok((job_id, response.job)),
             Err(status) if Received::from_status(&status).reason == Some(Reason::Job404NotFound) => Ok((job_id, None)),
             Err(status) => Err(CallError::from(status)),
         }

@@ -1,6 +1,6 @@
 //! What the tour submits, and the log of what it was answered.
 
-use std::{collections::BTreeMap, io::Write, path::Path, time::Duration};
+use std::{collections::BTreeMap, io::Write, path::Path};
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -8,12 +8,11 @@ use holdfast_fault::{Reason, Received};
 use holdfast_proto::jobs::v1::{Payload, Queue, RiskTier, SubmitJobRequest, SubmitJobResponse};
 use serde::Serialize;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
 use tonic::Status;
 
-use super::{INTENT, digest::Task, files::Repository, progress::Progress};
+use super::{INTENT, RETRY_PATIENCE, digest::Task, files::Repository, progress::Progress};
 use crate::{
-    connection::{CallError, Connection},
+    connection::{CallError, Connection, persist},
     dev::{TENANT, TOUR_PARALLEL_PROJECTS, TOUR_SERIAL_PROJECT},
     exit::UsageError,
 };
@@ -21,8 +20,6 @@ use crate::{
 const CALLS_AT_ONCE: usize = 16;
 /// One after the other takes time: a large repository would otherwise wait for this project alone.
 const SERIAL_MAX: usize = 200;
-const RETRY_PATIENCE: Duration = Duration::from_secs(60);
-const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Debug)]
 pub(super) struct Submission {
@@ -190,20 +187,9 @@ impl Submitted {
 
 /// One call; where the service asks for it, again.
 async fn call(connection: &Connection, submission: &Submission, path: &str) -> Result<SubmitJobResponse, Status> {
-    let deadline = Instant::now() + RETRY_PATIENCE;
-    loop {
-        let answer = connection.jobs().submit_job(connection.request(request(submission, path)?)).await;
-        match answer {
-            Ok(response) => return Ok(response.into_inner()),
-            Err(status) => {
-                let received = Received::from_status(&status);
-                if !received.retryable() || Instant::now() > deadline {
-                    return Err(status);
-                }
-                sleep(received.retry_after.unwrap_or(RETRY_DELAY)).await;
-            }
-        }
-    }
+    let request = request(submission, path)?;
+    let call = || async { connection.jobs().submit_job(connection.request(request.clone())).await };
+    persist(RETRY_PATIENCE, call).await
 }
 
 fn request(submission: &Submission, path: &str) -> Result<SubmitJobRequest, Status> {

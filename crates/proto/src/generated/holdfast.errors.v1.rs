@@ -27,7 +27,7 @@ pub enum Reason {
     Req400MissingField = 11,
     /// The object is in a state that does not allow this transition.
     Req422InvalidState = 12,
-    /// The caller gave up, or the deadline of the call passed before the work began; nothing was done.
+    /// The deadline of the call passed. Where a change was asked for, whether it was made is not known: repeat it under the same key.
     Req408Deadline = 13,
     /// No such job in the tenants and projects of the caller.
     Job404NotFound = 20,

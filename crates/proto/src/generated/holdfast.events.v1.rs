@@ -129,7 +129,7 @@ pub struct JobFailed {
 pub struct JobTimedOut {
     #[prost(int32, tag = "1")]
     pub attempt: i32,
-    /// The clock that ran out: "run" or "max_age".
+    /// The clock that ran out: "run".
     #[prost(string, tag = "2")]
     pub clock: ::prost::alloc::string::String,
 }

@@ -704,7 +704,7 @@ pub struct Job {
     /// Present in state RUNNING, once reported.
     #[prost(message, optional, tag = "23")]
     pub progress: ::core::option::Option<Progress>,
-    /// Present in state TIMED_OUT: "run" or "max_age".
+    /// Present in state TIMED_OUT: "run", the run budget.
     #[prost(string, tag = "24")]
     pub timed_out_clock: ::prost::alloc::string::String,
     /// Present in state RUNNING.

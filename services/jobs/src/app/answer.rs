@@ -15,8 +15,8 @@ use crate::domain::job::{Job, State, StateName, Time};
 use crate::domain::payload::Payload;
 use crate::domain::payload_hash::check_json;
 use crate::domain::transition::{self, Cause, Command, Presented, Refusal, Reported, Transition};
-use crate::metrics;
 use crate::error::{bad_json, job_not_found};
+use crate::metrics;
 use crate::store::StoreError;
 use crate::store::answers::{Asked, answers_recorded};
 use crate::store::transitions::{Locked, Step, jobs_load, jobs_lock, transitions_persist};
@@ -151,7 +151,8 @@ impl BatchJob for Answers {
         let mut open: Vec<usize> = (0..items.len()).collect();
         while !open.is_empty() {
             let mut seen = std::collections::HashSet::new();
-            let (round, later): (Vec<usize>, Vec<usize>) = open.iter().partition(|index| seen.insert(items[**index].lease.job_id));
+            let (round, later): (Vec<usize>, Vec<usize>) =
+                open.iter().partition(|index| seen.insert(items[**index].lease.job_id));
             for (index, outcome) in round.iter().zip(retrying(|| self.round(items, &round)).await?) {
                 outcomes[*index] = Some(outcome);
             }
@@ -185,7 +186,9 @@ impl Answers {
                 Some(locked) if authorise::has_project(&item.caller, &locked.job.facts.project_id) => {
                     let tenant_id = locked.job.facts.tenant_id.to_string();
                     let worker_id = holder(&locked.job);
-                    self.decide(item, locked).map(|transition| (transition, worker_id)).map_err(|refusal| (refusal, tenant_id))
+                    self.decide(item, locked)
+                        .map(|transition| (transition, worker_id))
+                        .map_err(|refusal| (refusal, tenant_id))
                 }
                 _ => {
                     outcomes.push(Err(NotCounted::NotFound));
@@ -199,7 +202,11 @@ impl Answers {
                 }
                 Err((refusal, tenant_id)) => {
                     let command_key = item.lease.lease_id.to_string();
-                    refused.push((outcomes.len(), item.hash, Asked { job_id: item.lease.job_id, command_key, tenant_id }));
+                    refused.push((
+                        outcomes.len(),
+                        item.hash,
+                        Asked { job_id: item.lease.job_id, command_key, tenant_id },
+                    ));
                     outcomes.push(Err(NotCounted::Refused(refusal)));
                 }
             }
@@ -281,6 +288,10 @@ fn cause(item: &Answer, transition: &Transition, worker_id: Option<String>) -> C
         command: Some(Command { key: item.lease.lease_id.to_string(), hash: item.hash }),
         request_id: item.request_id.clone(),
         // A worker's stream has no trace of its own for each job: the submission's goes on.
-        traceparent: if item.traceparent.is_empty() { transition.after.facts.traceparent.clone() } else { item.traceparent.clone() },
+        traceparent: if item.traceparent.is_empty() {
+            transition.after.facts.traceparent.clone()
+        } else {
+            item.traceparent.clone()
+        },
     }
 }

@@ -55,7 +55,8 @@ pub fn worker(
     if grants.is_empty() {
         return Err(Fault::new(Reason::Auth403Scope, "no configuration grants this worker anything to lease"));
     }
-    let mut tenants: Vec<TenantId> = caller.tenants.iter().filter(|tenant| **tenant != limits.platform_tenant).cloned().collect();
+    let mut tenants: Vec<TenantId> =
+        caller.tenants.iter().filter(|tenant| **tenant != limits.platform_tenant).cloned().collect();
     if caller.tenants.contains(&limits.platform_tenant) {
         tenants.extend(grants.iter().flat_map(|grant| grant.tenants.iter().cloned()));
     }
@@ -75,7 +76,10 @@ fn granted_intents(grants: &[&super::limits::WorkerGrant], asked: &[Intent], any
         (true, false) => granted().map(ToString::to_string).collect(),
         (false, all) => {
             if !all && let Some(intent) = asked.iter().find(|intent| !granted().any(|own| own == *intent)) {
-                return Err(Fault::new(Reason::Auth403Scope, format!("this worker is not granted the intent {intent}")));
+                return Err(Fault::new(
+                    Reason::Auth403Scope,
+                    format!("this worker is not granted the intent {intent}"),
+                ));
             }
             asked.iter().map(ToString::to_string).collect()
         }

@@ -25,7 +25,13 @@ enum Outcome {
 }
 
 impl App {
-    pub async fn cancel(&self, asking: &Asking, job_id: JobId, reason: String, key: IdempotencyKey) -> Result<Cancelled, Fault> {
+    pub async fn cancel(
+        &self,
+        asking: &Asking,
+        job_id: JobId,
+        reason: String,
+        key: IdempotencyKey,
+    ) -> Result<Cancelled, Fault> {
         let outcome = retrying(|| self.cancel_once(asking, job_id, &reason, &key)).await?;
         match outcome {
             Outcome::NotFound => Err(job_not_found()),
@@ -44,7 +50,13 @@ impl App {
         }
     }
 
-    async fn cancel_once(&self, asking: &Asking, job_id: JobId, reason: &str, key: &IdempotencyKey) -> Result<Outcome, StoreError> {
+    async fn cancel_once(
+        &self,
+        asking: &Asking,
+        job_id: JobId,
+        reason: &str,
+        key: &IdempotencyKey,
+    ) -> Result<Outcome, StoreError> {
         let caller = &asking.caller;
         let mut tx = self.core.app_db.begin(&TenantScope::new(&caller.tenants)?, asking.deadline).await?;
         let locked = jobs_lock(&mut tx, &[job_id.as_uuid()], &[asking.tenants()]).await?;
@@ -64,8 +76,11 @@ impl App {
                     request_id: asking.request_id.clone(),
                     traceparent: asking.traceparent.clone(),
                 };
-                transitions_persist(&mut tx, &[Step { transition, cause, queued_since: None }], self.core.encode).await?;
-                let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants() }).await?.ok_or(StoreError::LostLock)?;
+                transitions_persist(&mut tx, &[Step { transition, cause, queued_since: None }], self.core.encode)
+                    .await?;
+                let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants() })
+                    .await?
+                    .ok_or(StoreError::LostLock)?;
                 tx.commit().await?;
                 Ok(Outcome::Done(Box::new(Cancelled { job, replayed: false }), ended_lease))
             }
@@ -75,7 +90,9 @@ impl App {
                 if recorded.is_none_or(|recorded| recorded.command_hash != command.hash) {
                     return Ok(Outcome::Refused(refusal));
                 }
-                let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants() }).await?.ok_or(StoreError::LostLock)?;
+                let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants() })
+                    .await?
+                    .ok_or(StoreError::LostLock)?;
                 Ok(Outcome::Done(Box::new(Cancelled { job, replayed: true }), None))
             }
         }

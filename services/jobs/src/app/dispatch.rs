@@ -51,9 +51,16 @@ impl Room {
 
 #[derive(Debug)]
 enum Kind {
-    Session { room: Arc<Room>, jobs: mpsc::UnboundedSender<Vec<Leased>> },
+    Session {
+        room: Arc<Room>,
+        jobs: mpsc::UnboundedSender<Vec<Leased>>,
+    },
     /// Answered once: with the first jobs, or with none at the end of the wait.
-    Request { jobs_max: usize, until: Instant, reply: oneshot::Sender<Vec<Leased>> },
+    Request {
+        jobs_max: usize,
+        until: Instant,
+        reply: oneshot::Sender<Vec<Leased>>,
+    },
 }
 
 #[derive(Debug)]
@@ -69,7 +76,13 @@ impl Seat {
     fn free(&self) -> usize {
         match &self.kind {
             Kind::Session { room, .. } => room.free(),
-            Kind::Request { jobs_max, reply, .. } => if reply.is_closed() { 0 } else { *jobs_max },
+            Kind::Request { jobs_max, reply, .. } => {
+                if reply.is_closed() {
+                    0
+                } else {
+                    *jobs_max
+                }
+            }
         }
     }
 
@@ -80,6 +93,9 @@ impl Seat {
         }
     }
 }
+
+/// Seats with the same rights: a taker, with its seat's id, for each job that they have room for.
+type Group = (Arc<Wanted>, Vec<(Taker, u64)>);
 
 /// A session's place in dispatch. Leaving is dropping it.
 #[derive(Debug)]
@@ -111,7 +127,14 @@ impl Dispatcher {
     }
 
     /// Waits for up to `jobs_max` jobs; answers as soon as there is one, and with none after `wait`.
-    pub async fn request(&self, asking: &Asking, wanted: Wanted, taker: Taker, jobs_max: usize, wait: Duration) -> Vec<Leased> {
+    pub async fn request(
+        &self,
+        asking: &Asking,
+        wanted: Wanted,
+        taker: Taker,
+        jobs_max: usize,
+        wait: Duration,
+    ) -> Vec<Leased> {
         let (reply, answer) = oneshot::channel();
         self.sit(asking, wanted, taker, Kind::Request { jobs_max, until: Instant::now() + wait, reply });
         answer.await.unwrap_or_default()
@@ -189,7 +212,7 @@ impl Dispatcher {
     }
 
     /// The seats with room, by rights; each as one taker a job it has room for, seats taking turns.
-    fn groups(&self) -> Vec<(Arc<Wanted>, Vec<(Taker, u64)>)> {
+    fn groups(&self) -> Vec<Group> {
         let jobs_max = self.core.limits.dispatch.claim_jobs_max;
         let seats = self.seats();
         let mut groups: HashMap<Arc<Wanted>, Vec<(&Seat, usize)>> = HashMap::new();

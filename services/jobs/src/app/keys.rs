@@ -55,7 +55,10 @@ impl App {
         let window = self.core.limits.intents.terms(&scope.intent).key_window;
         let terms = Terms { window_ms: window.as_millis() as i64, lease_ms: lease.as_millis() as i64 };
         retrying(|| self.reserve_once(asking, &scope, &hash, terms)).await?.ok_or_else(|| {
-            Fault::new(Reason::Job409IdempotencyConflict, "the idempotency key was used in its window for another request")
+            Fault::new(
+                Reason::Job409IdempotencyConflict,
+                "the idempotency key was used in its window for another request",
+            )
         })
     }
 
@@ -120,7 +123,13 @@ impl App {
     }
 
     /// Answers when the outcome was recorded, and whether by an earlier call.
-    pub async fn complete_key(&self, asking: &Asking, named: NamedKey, token: i64, outcome: Payload) -> Result<(Time, bool), Fault> {
+    pub async fn complete_key(
+        &self,
+        asking: &Asking,
+        named: NamedKey,
+        token: i64,
+        outcome: Payload,
+    ) -> Result<(Time, bool), Fault> {
         let scope = key_scope(asking, named)?;
         payload_hash::check_json(&outcome.data, &outcome.content_type).map_err(|error| bad_json("outcome", error))?;
         retrying(|| self.complete_key_once(asking, &scope, token, &outcome)).await?
@@ -177,7 +186,13 @@ fn key_scope(asking: &Asking, named: NamedKey) -> Result<KeyScope, Fault> {
     })
 }
 
-async fn grant(tx: &mut Tx, scope: &KeyScope, locked: &LockedKey, token: i64, lease_expires_at: Time) -> Result<(), StoreError> {
+async fn grant(
+    tx: &mut Tx,
+    scope: &KeyScope,
+    locked: &LockedKey,
+    token: i64,
+    lease_expires_at: Time,
+) -> Result<(), StoreError> {
     let head = NewHead { token, lease_expires_at: Some(lease_expires_at), completed_at: None, ..unchanged(locked) };
     key_head_update(tx, scope, &head).await
 }

@@ -62,7 +62,8 @@ impl Core {
         }
         let handed = transitions_persist(&mut tx, &steps, self.encode).await?;
         tx.commit().await?;
-        let mut payloads: HashMap<JobId, Payload> = handed.into_iter().map(|handed| (handed.job_id, handed.payload)).collect();
+        let mut payloads: HashMap<JobId, Payload> =
+            handed.into_iter().map(|handed| (handed.job_id, handed.payload)).collect();
         let leased = steps
             .into_iter()
             .enumerate()
@@ -77,7 +78,12 @@ impl Core {
     }
 
     /// Decides over the locked candidates, in their order.
-    async fn takes(&self, tx: &mut holdfast_pg::Tx, candidates: &Candidates, takers: &[Taker]) -> Result<Vec<Step>, StoreError> {
+    async fn takes(
+        &self,
+        tx: &mut holdfast_pg::Tx,
+        candidates: &Candidates,
+        takers: &[Taker],
+    ) -> Result<Vec<Step>, StoreError> {
         let mut loaded: HashMap<_, _> = jobs_load(tx, &candidates.locked)
             .await?
             .into_iter()
@@ -93,11 +99,8 @@ impl Core {
                 break;
             }
             let Some(taker) = takers.next() else { break };
-            let take = Take {
-                lease_id: LeaseId::new(),
-                worker_id: taker.worker_id.to_string(),
-                ttl: self.limits.lease_ttl,
-            };
+            let take =
+                Take { lease_id: LeaseId::new(), worker_id: taker.worker_id.to_string(), ttl: self.limits.lease_ttl };
             let traceparent = locked.job.facts.traceparent.clone();
             let Ok(transition) = transition::lease(locked.job, take, locked.now) else { continue };
             let cause = Cause {
@@ -159,7 +162,8 @@ impl Extensions {
         let tenants: Vec<_> = items.iter().flat_map(|item| scope_of(&item.tenants)).collect();
         let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, None).await?;
         let ttl_ms = self.core.limits.lease_ttl.as_millis() as i64;
-        let renewed: HashMap<LeaseId, Time> = leases_extend_if_held(&mut tx, items, ttl_ms).await?.into_iter().collect();
+        let renewed: HashMap<LeaseId, Time> =
+            leases_extend_if_held(&mut tx, items, ttl_ms).await?.into_iter().collect();
         let lost: Vec<&Extension> = items.iter().filter(|item| !renewed.contains_key(&item.lease_id)).collect();
         let states = if lost.is_empty() { HashMap::new() } else { states(&mut tx, &lost).await? };
         tx.commit().await?;

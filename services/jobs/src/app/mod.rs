@@ -19,8 +19,11 @@ use holdfast_pg::coalescer::Coalescer;
 use holdfast_pg::{AppDb, DbError, ReadDb, TaskDb};
 use tokio::sync::broadcast;
 
+/// What the contracts convert to and from, beside each use case's own types.
+pub use crate::domain::{job::Time, transition::Refusal};
 use crate::hints::Hints;
 use crate::metrics;
+pub use crate::store::{claim::Wanted, read::Listing};
 use crate::store::{EncodeEvent, StoreError};
 use limits::Limits;
 

@@ -30,7 +30,13 @@ impl App {
         Ok(jobs)
     }
 
-    pub async fn events(&self, asking: &Asking, job_id: JobId, after_seq: i64, events_max: i64) -> Result<Vec<SeenEvent>, Fault> {
+    pub async fn events(
+        &self,
+        asking: &Asking,
+        job_id: JobId,
+        after_seq: i64,
+        events_max: i64,
+    ) -> Result<Vec<SeenEvent>, Fault> {
         let caller = &asking.caller;
         let scope = TenantScope::new(&caller.tenants).map_err(StoreError::from)?;
         let mut tx = self.core.read_db.begin(&scope, asking.deadline).await.map_err(StoreError::from)?;

@@ -18,8 +18,8 @@ use crate::error::bad_json;
 use crate::metrics;
 use crate::store::StoreError;
 use crate::store::submit::{
-    Candidate, InWindow, Intake, New, has_infra, infra_depths, jobs_insert, key_heads_claim_if_free, key_heads_in_window,
-    ledger_touch, project_slots_create,
+    Candidate, InWindow, Intake, New, has_infra, infra_depths, jobs_insert, key_heads_claim_if_free,
+    key_heads_in_window, ledger_touch, project_slots_create,
 };
 
 /// A submission as the caller sent it, well-formed.
@@ -52,7 +52,9 @@ pub struct Submitted {
 pub enum Refused {
     /// The key was used in its window for another payload, or reserved by another service.
     Conflict,
-    QueueFull { queue: Queue },
+    QueueFull {
+        queue: Queue,
+    },
 }
 
 impl From<Refused> for Fault {
@@ -111,7 +113,8 @@ impl App {
             run_budget_ms: requested.run_budget_ms,
             max_attempts: requested.max_attempts,
         };
-        let payload_hash = payload_hash::of_submission(&meaning, &requested.payload).map_err(|error| bad_json("payload.data", error))?;
+        let payload_hash = payload_hash::of_submission(&meaning, &requested.payload)
+            .map_err(|error| bad_json("payload.data", error))?;
         let terms = limits.intents.terms(&requested.intent);
         let run_budget_ms = tightened(
             "constraints.run_budget",
@@ -186,7 +189,8 @@ impl BatchJob for Submissions {
 
     async fn run(&self, items: &[Submission]) -> Result<Vec<Result<Self::Output, StoreError>>, StoreError> {
         let outcomes = retrying(|| self.run_once(items)).await?;
-        let queued = outcomes.iter().filter(|outcome| outcome.as_ref().is_ok_and(|submitted| !submitted.replayed)).count();
+        let queued =
+            outcomes.iter().filter(|outcome| outcome.as_ref().is_ok_and(|submitted| !submitted.replayed)).count();
         if queued > 0 {
             metrics::submitted(queued);
             self.core.wake_dispatch();
@@ -280,14 +284,15 @@ impl Submissions {
         let (mut ledger_ids, mut tenant_ids) = (Vec::new(), Vec::new());
         for (index, found) in taken.iter().zip(key_heads_in_window(tx, &scopes).await?) {
             match found {
-                Some(window) => {
+                // What the claim passed over was open when it held the row's lock, and is answered so.
+                Some(window) if window.is_open || !full.contains_key(index) => {
                     ledger_ids.push(window.ledger_id);
                     tenant_ids.push(items[*index].scope.tenant_id.to_string());
                     decided.insert(*index, Decided::Taken(window));
                 }
-                None if full.contains_key(index) => {}
-                // The window ended between the two statements: the next try opens a new one.
-                None => return Err(StoreError::Raced),
+                _ if full.contains_key(index) => {}
+                // A key that the claim neither took nor left: its row is hidden.
+                _ => return Err(StoreError::Raced),
             }
         }
         if !ledger_ids.is_empty() {
@@ -297,7 +302,11 @@ impl Submissions {
     }
 
     /// Inserts the new jobs; answers which of them are too many for their queue, if any.
-    async fn insert(&self, tx: &mut Tx, news: &[(usize, New<'_>)]) -> Result<Option<HashMap<usize, Queue>>, StoreError> {
+    async fn insert(
+        &self,
+        tx: &mut Tx,
+        news: &[(usize, New<'_>)],
+    ) -> Result<Option<HashMap<usize, Queue>>, StoreError> {
         let (indices, rows): (Vec<usize>, Vec<New<'_>>) = news
             .iter()
             .map(|(index, new)| (*index, New { candidate: new.candidate, opened: new.opened.clone() }))
@@ -319,7 +328,8 @@ impl Submissions {
             }
         }
         if has_infra(&rows) {
-            let tenants: HashSet<String> = rows.iter().map(|new| new.candidate.submission.scope.tenant_id.to_string()).collect();
+            let tenants: HashSet<String> =
+                rows.iter().map(|new| new.candidate.submission.scope.tenant_id.to_string()).collect();
             for (tenant_id, waiting) in infra_depths(tx, &tenants.into_iter().collect::<Vec<_>>()).await? {
                 if waiting > depth.infra_hard {
                     over.insert((Queue::Infra, tenant_id, String::new()), waiting - depth.infra_hard);
@@ -331,7 +341,11 @@ impl Submissions {
 }
 
 /// The last submissions of each queue that is over, as many as it is over by.
-fn surplus(indices: &[usize], news: &[New<'_>], mut over: HashMap<(Queue, String, String), i64>) -> Option<HashMap<usize, Queue>> {
+fn surplus(
+    indices: &[usize],
+    news: &[New<'_>],
+    mut over: HashMap<(Queue, String, String), i64>,
+) -> Option<HashMap<usize, Queue>> {
     let mut surplus = HashMap::new();
     for (index, new) in indices.iter().zip(news).rev() {
         let submission = new.candidate.submission;
@@ -388,13 +402,15 @@ impl Folded {
             .map(|(index, item)| {
                 let leader = self.leader_of[index];
                 match decided.get(&leader) {
-                    Some(Decided::New { job_id, opened }) if item.payload_hash == items[leader].payload_hash => Ok(Submitted {
-                        job_id: *job_id,
-                        state: StateName::Queued,
-                        replayed: index != leader,
-                        window_end: opened.window_end,
-                        generation: opened.generation,
-                    }),
+                    Some(Decided::New { job_id, opened }) if item.payload_hash == items[leader].payload_hash => {
+                        Ok(Submitted {
+                            job_id: *job_id,
+                            state: StateName::Queued,
+                            replayed: index != leader,
+                            window_end: opened.window_end,
+                            generation: opened.generation,
+                        })
+                    }
                     Some(Decided::Taken(window)) if window.payload_hash == item.payload_hash => match window.job {
                         Some((job_id, state)) => Ok(Submitted {
                             job_id,

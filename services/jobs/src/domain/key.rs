@@ -18,19 +18,35 @@ pub struct Head {
 pub enum Use {
     /// It queued a job; only SubmitJob does that.
     Job(holdfast_ids::JobId),
-    Reserved { token: i64, lease_expires_at: Time },
-    Completed { token: i64, completed_at: Time, outcome: Payload },
+    Reserved {
+        token: i64,
+        lease_expires_at: Time,
+    },
+    Completed {
+        token: i64,
+        completed_at: Time,
+        outcome: Payload,
+    },
 }
 
 /// What a caller that wants the key is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reservation {
     /// Yours: the window was over or the key was never used.
-    OpensWindow { generation: i64 },
+    OpensWindow {
+        generation: i64,
+    },
     /// Yours: the holder's lease ran out, and what it did is unknown.
-    TakesOver { token: i64 },
-    InProgress { lease_expires_at: Time },
-    Completed { outcome: Payload, completed_at: Time },
+    TakesOver {
+        token: i64,
+    },
+    InProgress {
+        lease_expires_at: Time,
+    },
+    Completed {
+        outcome: Payload,
+        completed_at: Time,
+    },
     /// Used in this window for something else.
     Conflict,
 }
@@ -45,7 +61,9 @@ pub fn reserve(head: &Head, hash: &PayloadHash, now: Time) -> Reservation {
     }
     match &head.use_ {
         Use::Job(_) => Reservation::Conflict,
-        Use::Reserved { token, lease_expires_at } if *lease_expires_at <= now => Reservation::TakesOver { token: token + 1 },
+        Use::Reserved { token, lease_expires_at } if *lease_expires_at <= now => {
+            Reservation::TakesOver { token: token + 1 }
+        }
         Use::Reserved { lease_expires_at, .. } => Reservation::InProgress { lease_expires_at: *lease_expires_at },
         Use::Completed { outcome, completed_at, .. } => {
             Reservation::Completed { outcome: outcome.clone(), completed_at: *completed_at }
@@ -58,7 +76,9 @@ pub fn reserve(head: &Head, hash: &PayloadHash, now: Time) -> Reservation {
 pub enum Completion {
     Records,
     /// The same token recorded the same outcome before.
-    Repeats { completed_at: Time },
+    Repeats {
+        completed_at: Time,
+    },
     /// Another holder took over, or the token completed the key otherwise.
     Stale,
 }
@@ -71,7 +91,9 @@ pub fn complete(head: &Head, token: i64, outcome: &Payload, now: Time) -> Comple
     }
     match &head.use_ {
         Use::Reserved { token: current, .. } if *current == token => Completion::Records,
-        Use::Completed { token: current, completed_at, outcome: recorded } if *current == token && recorded == outcome => {
+        Use::Completed { token: current, completed_at, outcome: recorded }
+            if *current == token && recorded == outcome =>
+        {
             Completion::Repeats { completed_at: *completed_at }
         }
         _ => Completion::Stale,

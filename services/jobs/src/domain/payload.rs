@@ -25,5 +25,7 @@ impl Payload {
 pub fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case(JSON)
-        || essence.len() > 5 && essence.is_char_boundary(essence.len() - 5) && essence[essence.len() - 5..].eq_ignore_ascii_case("+json")
+        || essence.len() > 5
+            && essence.is_char_boundary(essence.len() - 5)
+            && essence[essence.len() - 5..].eq_ignore_ascii_case("+json")
 }

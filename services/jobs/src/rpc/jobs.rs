@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{Rpc, open};
 use crate::app::submit::Requested;
-use crate::store::read::Listing;
+use crate::app::Listing;
 use crate::wire::field::{elements, id, named, optional_id, text};
 use crate::wire::job::known_state;
 use crate::wire::{page, submit};
@@ -17,7 +17,10 @@ const REASON_CHARS_MAX: usize = 512;
 
 #[async_trait]
 impl JobService for Rpc {
-    async fn submit_job(&self, request: Request<pb::SubmitJobRequest>) -> Result<Response<pb::SubmitJobResponse>, Status> {
+    async fn submit_job(
+        &self,
+        request: Request<pb::SubmitJobRequest>,
+    ) -> Result<Response<pb::SubmitJobResponse>, Status> {
         let (asking, request) = open(request)?;
         let submitted = self.app.submit(&asking, Requested::try_from(request)?).await?;
         Ok(Response::new(submitted.into()))
@@ -60,7 +63,10 @@ impl JobService for Rpc {
         Ok(Response::new(pb::ListJobsResponse { jobs: jobs.into_iter().map(Into::into).collect(), next_page_token }))
     }
 
-    async fn cancel_job(&self, request: Request<pb::CancelJobRequest>) -> Result<Response<pb::CancelJobResponse>, Status> {
+    async fn cancel_job(
+        &self,
+        request: Request<pb::CancelJobRequest>,
+    ) -> Result<Response<pb::CancelJobResponse>, Status> {
         let (asking, request) = open(request)?;
         let job_id = id("job_id", &request.job_id, JobId::parse)?;
         let key = id("idempotency_key", &request.idempotency_key, IdempotencyKey::parse)?;
@@ -84,7 +90,10 @@ impl JobService for Rpc {
             Some(last) if more => page::events_token(job_id, last.seq),
             _ => String::new(),
         };
-        Ok(Response::new(pb::ListJobEventsResponse { events: events.into_iter().map(Into::into).collect(), next_page_token }))
+        Ok(Response::new(pb::ListJobEventsResponse {
+            events: events.into_iter().map(Into::into).collect(),
+            next_page_token,
+        }))
     }
 }
 

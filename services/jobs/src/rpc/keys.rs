@@ -10,14 +10,20 @@ use crate::wire::key::{Completion, Reservation, named_key};
 
 #[async_trait]
 impl IdempotencyService for Rpc {
-    async fn reserve_key(&self, request: Request<pb::ReserveKeyRequest>) -> Result<Response<pb::ReserveKeyResponse>, Status> {
+    async fn reserve_key(
+        &self,
+        request: Request<pb::ReserveKeyRequest>,
+    ) -> Result<Response<pb::ReserveKeyResponse>, Status> {
         let (asking, request) = open(request)?;
         let Reservation { key, request, content_type, lease } = request.try_into()?;
         let reserved = self.app.reserve_key(&asking, key, &request, &content_type, lease).await?;
         Ok(Response::new(reserved.into()))
     }
 
-    async fn complete_key(&self, request: Request<pb::CompleteKeyRequest>) -> Result<Response<pb::CompleteKeyResponse>, Status> {
+    async fn complete_key(
+        &self,
+        request: Request<pb::CompleteKeyRequest>,
+    ) -> Result<Response<pb::CompleteKeyResponse>, Status> {
         let (asking, request) = open(request)?;
         let Completion { key, token, outcome } = request.try_into()?;
         let (completed_at, replayed) = self.app.complete_key(&asking, key, token, outcome).await?;

@@ -27,8 +27,7 @@ use super::workers::taker;
 use crate::app::answer::{LeaseRef, Verdict};
 use crate::app::dispatch::{SessionSeat, give_back};
 use crate::app::lease::{Leased, Renewal};
-use crate::app::{Asking, Revoked};
-use crate::domain::job::Time;
+use crate::app::{Asking, Refusal, Revoked, Time};
 use crate::metrics;
 use crate::wire::field::timestamp;
 use crate::wire::worker::{completion, extension_result, failure, hello, lease_ref, lease_terms, renewals, wire_lease};
@@ -54,10 +53,18 @@ pub(super) fn draining() -> Fault {
 
 /// What a call made for the session came to.
 enum Finished {
-    Answered { lease: LeaseRef, outcome: Result<pb::work_response::answered::Outcome, Fault> },
-    Extended { results: Vec<(LeaseRef, Result<Time, Fault>)> },
+    Answered {
+        lease: LeaseRef,
+        outcome: Result<pb::work_response::answered::Outcome, Fault>,
+    },
+    Extended {
+        results: Vec<(LeaseRef, Result<Time, Fault>)>,
+    },
     /// Looked at after a hint that it was revoked.
-    Checked { lease: LeaseRef, outcome: Result<Time, Fault> },
+    Checked {
+        lease: LeaseRef,
+        outcome: Result<Time, Fault>,
+    },
 }
 
 /// Why a session ends. None of it touches the leases.
@@ -97,7 +104,12 @@ impl Session {
         }
     }
 
-    async fn open(rpc: Rpc, asking: Asking, inbound: &mut Streaming<pb::WorkRequest>, out: Outbound) -> Result<Self, End> {
+    async fn open(
+        rpc: Rpc,
+        asking: Asking,
+        inbound: &mut Streaming<pb::WorkRequest>,
+        out: Outbound,
+    ) -> Result<Self, End> {
         let first = tokio::time::timeout(HELLO_WITHIN, inbound.message()).await;
         let message = match first {
             Ok(Ok(Some(pb::WorkRequest { message: Some(In::Hello(message)) }))) => message,
@@ -126,7 +138,16 @@ impl Session {
         send(&out, Out::Welcome(welcome)).await?;
         let taker = taker(&asking, &offer);
         let seat = rpc.app.dispatcher.seat_session(&asking, wanted, taker, capacity);
-        Ok(Self { rpc, asking, out, seat, held: kept, work: FuturesUnordered::new(), leaving: None, inbound_open: true })
+        Ok(Self {
+            rpc,
+            asking,
+            out,
+            seat,
+            held: kept,
+            work: FuturesUnordered::new(),
+            leaving: None,
+            inbound_open: true,
+        })
     }
 
     async fn run(&mut self, mut inbound: Streaming<pb::WorkRequest>, mut revoked: broadcast::Receiver<Revoked>) -> End {
@@ -250,8 +271,16 @@ impl Session {
                 if outcome.as_ref().err().is_none_or(|fault| !fault.retryable()) {
                     self.let_go(lease.lease_id);
                 }
-                let outcome = outcome.unwrap_or_else(|fault| pb::work_response::answered::Outcome::Error(fault.to_rpc_status()));
-                send(&self.out, Out::Answered(pb::work_response::Answered { lease: Some(wire_lease(lease)), outcome: Some(outcome) })).await
+                let outcome =
+                    outcome.unwrap_or_else(|fault| pb::work_response::answered::Outcome::Error(fault.to_rpc_status()));
+                send(
+                    &self.out,
+                    Out::Answered(pb::work_response::Answered {
+                        lease: Some(wire_lease(lease)),
+                        outcome: Some(outcome),
+                    }),
+                )
+                .await
             }
             Finished::Extended { results } => {
                 for (lease, outcome) in &results {
@@ -293,9 +322,10 @@ impl Session {
             let (app, asking) = (self.rpc.app.clone(), self.asking.clone());
             self.work.push(Box::pin(async move {
                 let renewal = Renewal { lease, progress_percent: None, progress_note: None };
-                let outcome = app.extend(&asking, vec![renewal]).await.and_then(|mut outcomes| {
-                    outcomes.pop().unwrap_or_else(|| Err(crate::error::job_not_found()))
-                });
+                let outcome = app
+                    .extend(&asking, vec![renewal])
+                    .await
+                    .and_then(|mut outcomes| outcomes.pop().unwrap_or_else(|| Err(crate::error::job_not_found())));
                 Finished::Checked { lease, outcome }
             }));
         }
@@ -304,11 +334,15 @@ impl Session {
     /// Leases that ran out make room, whether or not anybody said so.
     async fn drop_expired(&mut self) -> Result<(), End> {
         let now = Utc::now();
-        let lost: Vec<LeaseRef> =
-            self.held.values().filter(|(_, expires_at)| *expires_at + EXPIRY_GRACE < now).map(|(lease, _)| *lease).collect();
+        let lost: Vec<LeaseRef> = self
+            .held
+            .values()
+            .filter(|(_, expires_at)| *expires_at + EXPIRY_GRACE < now)
+            .map(|(lease, _)| *lease)
+            .collect();
         for lease in lost {
             self.let_go(lease.lease_id);
-            self.tell_revoked(lease, crate::domain::transition::Refusal::StaleFence.into()).await?;
+            self.tell_revoked(lease, Refusal::StaleFence.into()).await?;
         }
         Ok(())
     }
@@ -341,7 +375,8 @@ impl Session {
 }
 
 fn token_expired() -> Fault {
-    Fault::new(Reason::Auth401InvalidToken, "the token has expired; connect again with a new one").with("cause", "token_expired")
+    Fault::new(Reason::Auth401InvalidToken, "the token has expired; connect again with a new one")
+        .with("cause", "token_expired")
 }
 
 async fn send(out: &Outbound, message: Out) -> Result<(), End> {

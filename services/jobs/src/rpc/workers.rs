@@ -30,7 +30,10 @@ impl WorkerService for Rpc {
         Ok(Response::new(responses))
     }
 
-    async fn lease_jobs(&self, request: Request<pb::LeaseJobsRequest>) -> Result<Response<pb::LeaseJobsResponse>, Status> {
+    async fn lease_jobs(
+        &self,
+        request: Request<pb::LeaseJobsRequest>,
+    ) -> Result<Response<pb::LeaseJobsResponse>, Status> {
         let (asking, request) = open(request)?;
         if self.draining.is_cancelled() {
             return Err(session::draining().into());
@@ -47,16 +50,23 @@ impl WorkerService for Rpc {
         Ok(Response::new(pb::LeaseJobsResponse { jobs, lease_ttl, heartbeat_interval }))
     }
 
-    async fn extend_leases(&self, request: Request<pb::ExtendLeasesRequest>) -> Result<Response<pb::ExtendLeasesResponse>, Status> {
+    async fn extend_leases(
+        &self,
+        request: Request<pb::ExtendLeasesRequest>,
+    ) -> Result<Response<pb::ExtendLeasesResponse>, Status> {
         let (asking, request) = open(request)?;
         let renewals = renewals("leases", request.leases, 1)?;
         let leases: Vec<_> = renewals.iter().map(|renewal| renewal.lease).collect();
         let outcomes = self.app.extend(&asking, renewals).await?;
-        let results = leases.into_iter().zip(outcomes).map(|(lease, outcome)| extension_result(lease, outcome)).collect();
+        let results =
+            leases.into_iter().zip(outcomes).map(|(lease, outcome)| extension_result(lease, outcome)).collect();
         Ok(Response::new(pb::ExtendLeasesResponse { results }))
     }
 
-    async fn complete_job(&self, request: Request<pb::CompleteJobRequest>) -> Result<Response<pb::CompleteJobResponse>, Status> {
+    async fn complete_job(
+        &self,
+        request: Request<pb::CompleteJobRequest>,
+    ) -> Result<Response<pb::CompleteJobResponse>, Status> {
         let (asking, request) = open(request)?;
         let (lease, verdict) = completion(request)?;
         Ok(Response::new(self.app.answer(&asking, lease, verdict).await?.into()))
@@ -70,7 +80,7 @@ impl WorkerService for Rpc {
 }
 
 impl Rpc {
-    pub(super) fn wanted(&self, asking: &Asking, offer: &Offer) -> Result<crate::store::claim::Wanted, Fault> {
+    pub(super) fn wanted(&self, asking: &Asking, offer: &Offer) -> Result<crate::app::Wanted, Fault> {
         let limits = &self.app.core.limits;
         authorise::worker(&asking.caller, limits, offer.queues.clone(), &offer.intents, offer.any_intent)
     }

@@ -28,9 +28,8 @@ pub async fn answers_recorded(tx: &mut Tx, asked: &[Asked]) -> Result<Vec<Option
     let job_ids: Vec<_> = asked.iter().map(|item| item.job_id.as_uuid()).collect();
     let keys: Vec<_> = asked.iter().map(|item| item.command_key.clone()).collect();
     let tenants: Vec<_> = asked.iter().map(|item| item.tenant_id.clone()).collect();
-    let rows = sqlx::query_file!("src/store/queries/job_answers.sql", &job_ids, &keys, &tenants)
-        .fetch_all(&mut **tx)
-        .await?;
+    let rows =
+        sqlx::query_file!("src/store/queries/job_answers.sql", &job_ids, &keys, &tenants).fetch_all(&mut **tx).await?;
     let mut recorded = vec![None; asked.len()];
     for row in rows {
         let to_state = StateName::from_name(&row.to_state).ok_or_else(|| corrupt("job_events", "to_state"))?;

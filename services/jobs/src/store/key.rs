@@ -48,7 +48,11 @@ pub async fn key_insert_if_unused(
     )
     .fetch_optional(&mut **tx)
     .await?;
-    Ok(row.map(|row| First { opened_at: row.opened_at, window_end: row.window_end, lease_expires_at: row.lease_expires_at }))
+    Ok(row.map(|row| First {
+        opened_at: row.opened_at,
+        window_end: row.window_end,
+        lease_expires_at: row.lease_expires_at,
+    }))
 }
 
 /// A head under lock, with what its ledger row knows.

@@ -18,7 +18,11 @@ pub struct Extension {
 }
 
 /// Renews what is still held and not expired; answers (lease, new expiry) of those.
-pub async fn leases_extend_if_held(tx: &mut Tx, items: &[Extension], ttl_ms: i64) -> Result<Vec<(LeaseId, Time)>, StoreError> {
+pub async fn leases_extend_if_held(
+    tx: &mut Tx,
+    items: &[Extension],
+    ttl_ms: i64,
+) -> Result<Vec<(LeaseId, Time)>, StoreError> {
     let job_ids: Vec<_> = items.iter().map(|item| item.job_id.as_uuid()).collect();
     let lease_ids: Vec<_> = items.iter().map(|item| item.lease_id.as_uuid()).collect();
     let fences: Vec<_> = items.iter().map(|item| item.fence).collect();

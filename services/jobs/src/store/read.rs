@@ -5,8 +5,8 @@ use holdfast_pg::Tx;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::rows::{SeenRow, corrupt};
 pub use super::rows::{Held, SeenJob};
+use super::rows::{SeenRow, corrupt};
 use crate::domain::job::{StateName, Time};
 
 /// A job, and the tenants (comma separated) that its caller may look in.
@@ -20,7 +20,8 @@ pub struct Sought {
 pub async fn jobs_get(tx: &mut Tx, sought: &[Sought]) -> Result<Vec<Option<SeenJob>>, StoreError> {
     let job_ids: Vec<Uuid> = sought.iter().map(|item| item.job_id.as_uuid()).collect();
     let tenants: Vec<String> = sought.iter().map(|item| item.tenants.clone()).collect();
-    let rows = sqlx::query_file_as!(SeenRow, "src/store/queries/job_get.sql", &job_ids, &tenants).fetch_all(&mut **tx).await?;
+    let rows =
+        sqlx::query_file_as!(SeenRow, "src/store/queries/job_get.sql", &job_ids, &tenants).fetch_all(&mut **tx).await?;
     let mut jobs = vec![None; sought.len()];
     for row in rows {
         let position = row.ordinal as usize - 1;
@@ -91,9 +92,10 @@ pub async fn job_events_list(
     events_max: i64,
 ) -> Result<Vec<SeenEvent>, StoreError> {
     let tenants: Vec<String> = tenants.iter().map(ToString::to_string).collect();
-    let rows = sqlx::query_file!("src/store/queries/job_events_list.sql", job_id.as_uuid(), &tenants, after_seq, events_max)
-        .fetch_all(&mut **tx)
-        .await?;
+    let rows =
+        sqlx::query_file!("src/store/queries/job_events_list.sql", job_id.as_uuid(), &tenants, after_seq, events_max)
+            .fetch_all(&mut **tx)
+            .await?;
     rows.into_iter()
         .map(|row| {
             let state = |name: &str| StateName::from_name(name).ok_or_else(|| corrupt("job_events", "state"));

@@ -76,7 +76,8 @@ impl LoadedRow {
                 tier: named!(Tier, &self.tier, "tier")?,
                 priority: self.priority,
                 actor_id: ActorId::parse(&self.actor_id).map_err(|_| corrupt("jobs", "actor_id"))?,
-                idempotency_key: IdempotencyKey::parse(&self.idempotency_key).map_err(|_| corrupt("jobs", "idempotency_key"))?,
+                idempotency_key: IdempotencyKey::parse(&self.idempotency_key)
+                    .map_err(|_| corrupt("jobs", "idempotency_key"))?,
                 max_attempts: self.max_attempts,
                 run_budget_ms: self.run_budget_ms,
                 run_after: self.run_after,
@@ -102,9 +103,9 @@ impl LoadedRow {
         Ok(match named!(StateName, &self.state, "state")? {
             StateName::Queued => State::Queued,
             StateName::Running => State::Running(self.lease().ok_or_else(|| corrupt("job_leases", "job_id"))?),
-            StateName::Retrying => {
-                State::Retrying { next_attempt_at: self.next_attempt_at.ok_or_else(|| corrupt("jobs", "next_attempt_at"))? }
-            }
+            StateName::Retrying => State::Retrying {
+                next_attempt_at: self.next_attempt_at.ok_or_else(|| corrupt("jobs", "next_attempt_at"))?,
+            },
             // No transition leaves a final state, so its result is not read under lock.
             StateName::Done => State::Done {
                 result: Payload { data: bytes::Bytes::new(), content_type: String::new() },
@@ -240,9 +241,7 @@ impl SeenRow {
             finished_at: self.finished_at,
             request_id: self.request_id,
             traceparent: self.traceparent,
-            payload: self
-                .payload
-                .map(|data| Payload { data: data.into(), content_type: self.payload_content_type }),
+            payload: self.payload.map(|data| Payload { data: data.into(), content_type: self.payload_content_type }),
             result: self
                 .result
                 .zip(self.result_content_type)

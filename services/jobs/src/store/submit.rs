@@ -82,18 +82,19 @@ pub async fn key_heads_claim_if_free(tx: &mut Tx, candidates: &[Candidate<'_>]) 
         .collect())
 }
 
-/// A key whose window is open.
+/// The latest window of a key.
 #[derive(Debug, Clone)]
 pub struct InWindow {
     pub ledger_id: Uuid,
     pub generation: i64,
     pub payload_hash: Vec<u8>,
     pub window_end: Time,
+    pub is_open: bool,
     /// The job it queued, and how that stands; None where another service reserved the key.
     pub job: Option<(JobId, StateName)>,
 }
 
-/// The open windows of keys, in the order asked.
+/// The latest windows of keys, in the order asked.
 pub async fn key_heads_in_window(tx: &mut Tx, scopes: &[&KeyScope]) -> Result<Vec<Option<InWindow>>, StoreError> {
     let scope: ScopeColumns = scopes.iter().copied().collect();
     let rows = sqlx::query_file!(
@@ -108,12 +109,14 @@ pub async fn key_heads_in_window(tx: &mut Tx, scopes: &[&KeyScope]) -> Result<Ve
     .await?;
     let mut found = vec![None; scopes.len()];
     for row in rows {
-        let state = row.job_state.as_deref().map(|state| StateName::from_name(state).ok_or_else(|| corrupt("jobs", "state")));
+        let state =
+            row.job_state.as_deref().map(|state| StateName::from_name(state).ok_or_else(|| corrupt("jobs", "state")));
         found[row.ordinal as usize - 1] = Some(InWindow {
             ledger_id: row.ledger_id,
             generation: row.generation,
             payload_hash: row.payload_hash,
             window_end: row.window_end,
+            is_open: row.is_open,
             job: row.job_id.map(JobId::from_uuid).zip(state.transpose()?),
         });
     }
@@ -166,8 +169,12 @@ pub async fn jobs_insert(tx: &mut Tx, news: &[New<'_>], encode: EncodeEvent) -> 
     let event_id: Vec<Uuid> = news.iter().map(|_| Uuid::now_v7()).collect();
     let shard: Vec<i16> = job_id.iter().map(|job_id| holdfast_events::shard_of(&job_id.to_string()) as i16).collect();
     let (transitions, causes): (Vec<_>, Vec<_>) = news.iter().map(submitted).unzip();
-    let event_payload: Vec<Vec<u8>> =
-        transitions.iter().zip(&causes).zip(&event_id).map(|((transition, cause), id)| encode(transition, cause, *id)).collect();
+    let event_payload: Vec<Vec<u8>> = transitions
+        .iter()
+        .zip(&causes)
+        .zip(&event_id)
+        .map(|((transition, cause), id)| encode(transition, cause, *id))
+        .collect();
     let detail: Vec<String> = transitions.into_iter().map(|transition| transition.detail).collect();
     let rows = sqlx::query_file!(
         "src/store/queries/jobs_insert.sql",

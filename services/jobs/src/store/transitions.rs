@@ -40,7 +40,13 @@ pub async fn jobs_load(tx: &mut Tx, locked: &LockedIds) -> Result<Vec<Locked>, S
         .fetch_all(&mut **tx)
         .await?;
     rows.into_iter()
-        .map(|row| Ok(Locked { now: row.now, payload_bytes: usize::try_from(row.payload_bytes).unwrap_or(0), job: row.into_job()? }))
+        .map(|row| {
+            Ok(Locked {
+                now: row.now,
+                payload_bytes: usize::try_from(row.payload_bytes).unwrap_or(0),
+                job: row.into_job()?,
+            })
+        })
         .collect()
 }
 

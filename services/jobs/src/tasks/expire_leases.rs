@@ -5,8 +5,8 @@ use holdfast_ids::ActorId;
 use holdfast_runtime::tasks::Report;
 
 use crate::app::Core;
-use crate::metrics;
 use crate::domain::transition::{self, Cause};
+use crate::metrics;
 use crate::store::StoreError;
 use crate::store::maintenance::leases_expired_lock;
 use crate::store::transitions::{Step, jobs_load, transitions_persist};

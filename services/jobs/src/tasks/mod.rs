@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_pg::leadership::TaskLease;
-use holdfast_runtime::tasks::{TaskSet, Report};
+use holdfast_runtime::tasks::{Report, TaskSet};
 
 use crate::app::Core;
 use crate::config::Tasks;

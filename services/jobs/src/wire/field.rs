@@ -84,12 +84,17 @@ pub fn media_type(field: &str, content_type: String) -> Result<String, Fault> {
     if content_type.is_empty() {
         return Ok(JSON.to_owned());
     }
-    let token = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    let token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    };
     let essence = content_type.split(';').next().unwrap_or_default().trim_end();
     let well_formed = essence.split_once('/').is_some_and(|(main, sub)| token(main) && token(sub));
     let printable = content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if content_type.len() > CONTENT_TYPE_CHARS_MAX || !well_formed || !printable {
-        return Err(Fault::invalid(field, format!("is not a media type of at most {CONTENT_TYPE_CHARS_MAX} characters")));
+        return Err(Fault::invalid(
+            field,
+            format!("is not a media type of at most {CONTENT_TYPE_CHARS_MAX} characters"),
+        ));
     }
     Ok(content_type)
 }

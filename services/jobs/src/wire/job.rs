@@ -71,7 +71,10 @@ impl From<SeenJob> for pb::Job {
             idempotency_key: job.idempotency_key,
             payload: job.payload.map(payload),
             result: job.result.map(payload),
-            constraints: Some(pb::Constraints { run_budget: Some(wire_duration(run_budget)), max_attempts: job.max_attempts }),
+            constraints: Some(pb::Constraints {
+                run_budget: Some(wire_duration(run_budget)),
+                max_attempts: job.max_attempts,
+            }),
             attempt: job.attempt,
             max_attempts: job.max_attempts,
             last_failure: job.last_failure.map(failure),

@@ -172,7 +172,11 @@ impl From<Leased> for pb::LeasedJob {
 
 impl From<Answered> for pb::CompleteJobResponse {
     fn from(answered: Answered) -> Self {
-        Self { state: state(answered.state).into(), finished_at: Some(timestamp(answered.at)), replayed: answered.replayed }
+        Self {
+            state: state(answered.state).into(),
+            finished_at: Some(timestamp(answered.at)),
+            replayed: answered.replayed,
+        }
     }
 }
 

@@ -17,9 +17,11 @@ ON CONFLICT (tenant_id, project_id, intent, actor_id, idempotency_key) DO UPDATE
     generation = head.generation + 1,
     ledger_id = excluded.ledger_id,
     payload_hash = excluded.payload_hash,
-    window_end = excluded.window_end,
+    -- The clock was read before the wait for this row, the predicate below after it: without greatest() a window could
+    -- begin before the end of the one that it follows.
+    window_end = greatest(excluded.completed_at, head.window_end) + (excluded.window_end - excluded.completed_at),
     job_id = excluded.job_id,
     lease_expires_at = NULL,
-    completed_at = excluded.completed_at
+    completed_at = greatest(excluded.completed_at, head.window_end)
 WHERE head.window_end <= clock_timestamp()
 RETURNING head.ledger_id, head.generation, head.window_end, head.completed_at AS "opened_at!"
