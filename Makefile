@@ -34,7 +34,7 @@ PROOF_SECONDS ?= 60
 
 .PHONY: test-system
 test-system: servers build ## Run the system tests for longer, then against the broken twins, which they must find (minutes)
-	HOLDFAST_PROOF_SECONDS=$(PROOF_SECONDS) $(CARGO) test -p holdfast-system-tests --test system --locked -- --test-threads=1
+	HOLDFAST_PROOF_SECONDS=$(PROOF_SECONDS) $(CARGO) test --workspace --test system --locked -- --test-threads=1
 	tests/twins/run
 
 .PHONY: bench
@@ -43,9 +43,10 @@ bench: servers ## Measure everything and write docs/benchmarks.md (some 20 minut
 	target/release/bench all
 
 .PHONY: lint
-lint: ## Check formatting and lints
+lint: servers ## Check formatting, lints, and that the metadata of queries is what the migrations say
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	scripts/sqlx-metadata check
 
 .PHONY: proto
 proto: ## Write the bindings of proto/ anew
@@ -53,11 +54,7 @@ proto: ## Write the bindings of proto/ anew
 
 .PHONY: sqlx
 sqlx: servers ## Write the metadata of checked queries (.sqlx) anew, from a database with every migration applied
-	$(CARGO) build -p holdfast-testkit --bin with-database --locked
-	mkdir -p .sqlx
-	rm -f .sqlx/query-*.json
-	touch services/*/src/lib.rs
-	SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$(CURDIR)/.sqlx" target/debug/with-database $(CARGO) check --workspace --all-targets --locked
+	scripts/sqlx-metadata write
 
 .PHONY: migrate
 migrate: build ## Apply pending migrations to the running development stack

@@ -29,6 +29,7 @@ outbox_pending_hard = 1000000
 initial_ms = 50
 cap_ms = 200
 attempts_max = 10000
+window_ms = 86400000
 [tasks]
 leadership_ttl_ms = 2000
 lease_expiry_period_ms = 200

@@ -21,10 +21,11 @@ pub const TENANTS: [&str; 2] = ["acme", "globex"];
 /// Everything that is under way ends within this, once the faults are over.
 pub const SETTLES_WITHIN: Duration = Duration::from_secs(120);
 
-const SUBMITTERS: u64 = 8;
 const PROJECTS_PER_TENANT: usize = 6;
 /// Serial, so that a project is a queue of jobs that exclude each other.
 const SERIAL_PROJECTS: usize = 3;
+/// A serial project takes its jobs one by one: it is given fewer.
+const SERIAL_PAUSE: Duration = Duration::from_millis(120);
 
 /// TOML: every project but the serial ones may run many jobs at once.
 pub fn settings() -> String {
@@ -42,24 +43,26 @@ fn is_serial(_tenant: &str, project: &str) -> bool {
     (0..SERIAL_PROJECTS).any(|serial| project == format!("project-{serial}"))
 }
 
-/// Submitters that go on until the proof's time is over.
+/// Submitters that go on until the proof's time is over; the first two, one of each tenant, for the serial projects.
 pub fn submitters(
     rig: &Rig,
     proof: &Proof,
     until: Instant,
+    count: u64,
     pause: Duration,
 ) -> Result<Vec<JoinHandle<Result<Acknowledged>>>> {
-    let submitters = (0..SUBMITTERS).map(|number| {
+    let submitters = (0..count).map(|number| {
         let tenant = TENANTS[(number % 2) as usize];
-        // A serial project takes its jobs one by one: it is given fewer.
-        let project =
-            |index: usize| if number < 2 { index % SERIAL_PROJECTS } else { SERIAL_PROJECTS + index % SERIAL_PROJECTS };
+        let (projects, pause) = match number {
+            0 | 1 => (0..SERIAL_PROJECTS, SERIAL_PAUSE),
+            _ => (SERIAL_PROJECTS..PROJECTS_PER_TENANT, pause),
+        };
         let submitter = Submitter {
             name: format!("submitter-{number}"),
             tenant: tenant.to_owned(),
-            projects: (0..SERIAL_PROJECTS).map(|index| format!("project-{}", project(index))).collect(),
+            projects: projects.map(|project| format!("project-{project}")).collect(),
             clients: rig.submitters("proof", tenant)?,
-            pause: if number < 2 { pause * 6 } else { pause },
+            pause,
         };
         Ok(tokio::spawn(submitter.run(until, proof.choices(1000 + number))))
     });

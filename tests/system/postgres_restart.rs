@@ -14,6 +14,8 @@ use rand::{Rng as _, rngs::StdRng};
 use crate::load;
 
 const WORKERS: usize = 2;
+/// Many, so that some COMMIT is always under way.
+const SUBMITTERS: u64 = 32;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there() -> Result<()> {
@@ -21,7 +23,7 @@ async fn what_was_acknowledged_is_there() -> Result<()> {
     let rig = Rig::start(RigSpec { settings: load::settings(), fsync: true, ..Default::default() }).await?;
     let until = proof.deadline();
     let workers = load::workers(&rig, &proof, WORKERS)?;
-    let submitters = load::submitters(&rig, &proof, until, Duration::from_millis(5))?;
+    let submitters = load::submitters(&rig, &proof, until, SUBMITTERS, Duration::from_millis(2))?;
     let restarts = crash(&rig, until, proof.choices(0)).await?;
     let acknowledged = load::acknowledged(submitters).await?;
     load::settled(&rig).await?;

@@ -21,7 +21,7 @@ async fn every_event_comes_again() -> Result<()> {
     let rig = Rig::start(RigSpec { settings: load::settings(), ..Default::default() }).await?;
     let until = proof.deadline();
     let workers = load::workers(&rig, &proof, WORKERS)?;
-    let submitters = load::submitters(&rig, &proof, until, Duration::from_millis(20))?;
+    let submitters = load::submitters(&rig, &proof, until, 8, Duration::from_millis(20))?;
     let (killed, flushed) = lose(&rig, until, proof.choices(0)).await?;
     let acknowledged = load::acknowledged(submitters).await?;
     load::settled(&rig).await?;

@@ -21,7 +21,7 @@ async fn nothing_lost_nothing_twice_nothing_stale() -> Result<()> {
     let rig = Rig::start(RigSpec { settings: load::settings(), ..Default::default() }).await?;
     let until = proof.deadline();
     let workers = load::workers(&rig, &proof, WORKERS)?;
-    let submitters = load::submitters(&rig, &proof, until, Duration::from_millis(20))?;
+    let submitters = load::submitters(&rig, &proof, until, 8, Duration::from_millis(20))?;
 
     let worker_faults = workers.iter().zip(0..).map(|(worker, number)| trouble(worker, until, proof.choices(number)));
     let (worker_faults, kills) =

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 use sqlx::{
-    PgPool,
+    ConnectOptions as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -101,7 +101,8 @@ impl PoolConfig {
 
     /// Opens no connection yet: a service starts while PostgreSQL is away and becomes ready when it comes.
     pub(crate) fn pool(&self, application_name: &str) -> Result<PgPool, DbError> {
-        let options = self.url.options()?.application_name(application_name);
+        // No statement in the logs: sqlx would write those that are slow, whole.
+        let options = self.url.options()?.application_name(application_name).disable_statement_logging();
         Ok(PgPoolOptions::new()
             .max_connections(self.connections_max)
             .acquire_timeout(Duration::from_millis(self.acquire_timeout_ms))

@@ -26,11 +26,7 @@ fn committed_bindings_are_what_proto_generates() {
         .map(|entry| entry.unwrap().path())
         .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap()))
         .collect();
-    assert_eq!(
-        on_disk.keys().collect::<Vec<_>>(),
-        fresh.keys().collect::<Vec<_>>(),
-        "files differ: run `make proto`"
-    );
+    assert_eq!(on_disk.keys().collect::<Vec<_>>(), fresh.keys().collect::<Vec<_>>(), "files differ: run `make proto`");
     for (name, bytes) in &fresh {
         assert!(on_disk[name] == *bytes, "{name} differs from proto/: run `make proto`");
     }
@@ -111,8 +107,5 @@ fn catalogue(descriptor_set: &[u8]) -> String {
 
 /// The name that prost gives an enum value: JOB_404_NOT_FOUND is Job404NotFound.
 fn variant(wire_name: &str) -> String {
-    wire_name
-        .split('_')
-        .map(|word| word[..1].to_owned() + &word[1..].to_lowercase())
-        .collect()
+    wire_name.split('_').map(|word| word[..1].to_owned() + &word[1..].to_lowercase()).collect()
 }

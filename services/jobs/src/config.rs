@@ -178,7 +178,7 @@ pub struct BatchesConfig {
 
 impl Default for BatchesConfig {
     fn default() -> Self {
-        Self { items_max: 256, bytes_max: 8 * 1024 * 1024, submission_lanes: 2, answer_lanes: 2 }
+        Self { items_max: 256, bytes_max: 8 * 1024 * 1024, submission_lanes: 1, answer_lanes: 1 }
     }
 }
 

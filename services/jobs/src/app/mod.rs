@@ -23,8 +23,8 @@ use tokio::sync::broadcast;
 pub use crate::domain::{job::Time, transition::Refusal};
 use crate::hints::Hints;
 use crate::metrics;
-pub use crate::store::{claim::Wanted, read::Listing};
 use crate::store::{EncodeEvent, StoreError};
+pub use crate::store::{claim::Wanted, read::Listing};
 use limits::Limits;
 
 /// Who asks, and under which request.

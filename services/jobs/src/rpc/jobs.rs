@@ -7,8 +7,8 @@ use holdfast_proto::jobs::v1::job_service_server::JobService;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{Rpc, open};
-use crate::app::submit::Requested;
 use crate::app::Listing;
+use crate::app::submit::Requested;
 use crate::wire::field::{elements, id, named, optional_id, text};
 use crate::wire::job::known_state;
 use crate::wire::{page, submit};

@@ -67,6 +67,12 @@ enum Finished {
     },
 }
 
+/// On whose wish a session takes no further jobs.
+enum Leaving {
+    Worker,
+    Instance,
+}
+
 /// Why a session ends. None of it touches the leases.
 enum End {
     WorkerLeft,
@@ -81,7 +87,7 @@ pub(super) struct Session {
     held: HashMap<LeaseId, (LeaseRef, Time)>,
     work: FuturesUnordered<Work>,
     /// No further jobs; ends once nothing is held.
-    leaving: Option<Fault>,
+    leaving: Option<Leaving>,
     inbound_open: bool,
 }
 
@@ -184,7 +190,8 @@ impl Session {
             if self.work.is_empty() {
                 match &self.leaving {
                     _ if !self.inbound_open => return End::WorkerLeft,
-                    Some(fault) if self.held.is_empty() => return End::Because(fault.clone()),
+                    Some(Leaving::Worker) if self.held.is_empty() => return End::WorkerLeft,
+                    Some(Leaving::Instance) if self.held.is_empty() => return End::Because(draining()),
                     _ => {}
                 }
             }
@@ -211,7 +218,7 @@ impl Session {
                     let lease = lease_ref(&format!("drain.release[{index}]."), Some(lease)).map_err(End::Because)?;
                     self.answer(lease, Verdict::Release);
                 }
-                self.leaving.get_or_insert_with(|| Fault::new(Reason::Infra503Draining, "drained, as asked"));
+                self.leaving.get_or_insert(Leaving::Worker);
             }
             Some(In::Hello(_)) => return Err(End::Because(Fault::invalid("hello", "may only be the first message"))),
             None => return Err(End::Because(Fault::missing("message"))),
@@ -354,7 +361,7 @@ impl Session {
 
     async fn begin_draining(&mut self) -> Result<(), End> {
         self.seat.room.close();
-        self.leaving = Some(draining());
+        self.leaving = Some(Leaving::Instance);
         let until = timestamp(Utc::now() + self.rpc.drain_timeout);
         send(&self.out, Out::Draining(pb::work_response::Draining { until: Some(until) })).await
     }

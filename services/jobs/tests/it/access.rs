@@ -153,22 +153,34 @@ fn a_token_that_does_not_hold_is_refused() -> Result<()> {
         let long = |known: &Known| welcome(known, tenant).lifetime(Duration::from_secs(8 * 3600 + 60));
         let tokens: Vec<(&str, Box<dyn Fn(&Known) -> String + '_>)> = vec![
             ("a foreign key", Box::new(|known| foreign.issue(welcome(known, tenant)))),
-            ("a foreign key under a known name", Box::new(|known| {
-                forged(&stranger.issue(welcome(known, tenant)), &issuer.issue(welcome(known, tenant)))
-            })),
-            ("HMAC over the public key", Box::new(|known| {
-                let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
-                header.kid = Some(issuer.key_id().to_owned());
-                let key = jsonwebtoken::EncodingKey::from_secret(issuer.key_set_json().as_bytes());
-                jsonwebtoken::encode(&header, &issuer.claims(welcome(known, tenant)), &key).expect("claims encode")
-            })),
+            (
+                "a foreign key under a known name",
+                Box::new(|known| {
+                    forged(&stranger.issue(welcome(known, tenant)), &issuer.issue(welcome(known, tenant)))
+                }),
+            ),
+            (
+                "HMAC over the public key",
+                Box::new(|known| {
+                    let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+                    header.kid = Some(issuer.key_id().to_owned());
+                    let key = jsonwebtoken::EncodingKey::from_secret(issuer.key_set_json().as_bytes());
+                    jsonwebtoken::encode(&header, &issuer.claims(welcome(known, tenant)), &key).expect("claims encode")
+                }),
+            ),
             ("no signature", Box::new(|known| unsigned(&issuer.issue(welcome(known, tenant))))),
-            ("an expired token", Box::new(|known| {
-                issuer.issue(TokenSpec { issued_at: SystemTime::now() - 2 * hour, ..welcome(known, tenant) })
-            })),
-            ("a token from the future", Box::new(|known| {
-                issuer.issue(TokenSpec { issued_at: SystemTime::now() + hour, ..welcome(known, tenant) })
-            })),
+            (
+                "an expired token",
+                Box::new(|known| {
+                    issuer.issue(TokenSpec { issued_at: SystemTime::now() - 2 * hour, ..welcome(known, tenant) })
+                }),
+            ),
+            (
+                "a token from the future",
+                Box::new(|known| {
+                    issuer.issue(TokenSpec { issued_at: SystemTime::now() + hour, ..welcome(known, tenant) })
+                }),
+            ),
             ("a token that lives too long", Box::new(move |known| issuer.issue(long(known)))),
             ("another audience", Box::new(move |known| bent(known, "aud", "elsewhere".into()))),
             ("another issuer", Box::new(move |known| bent(known, "iss", "elsewhere".into()))),
@@ -218,9 +230,11 @@ fn every_kind_and_role_that_may_not_call_a_method_is_refused() -> Result<()> {
             for kind in Kind::ALL {
                 let no_roles = (kind == Kind::User).then_some(None);
                 let roles_of_kind = Role::ALL.into_iter().map(Some).filter(|_| kind == Kind::User);
-                let cases: Vec<Option<Role>> = if kind == Kind::User { roles_of_kind.chain(no_roles).collect() } else { vec![None] };
+                let cases: Vec<Option<Role>> =
+                    if kind == Kind::User { roles_of_kind.chain(no_roles).collect() } else { vec![None] };
                 for role in cases {
-                    let may = known.kinds.contains(&kind) && (kind != Kind::User || role.is_some_and(|role| roles.contains(&role)));
+                    let may = known.kinds.contains(&kind)
+                        && (kind != Kind::User || role.is_some_and(|role| roles.contains(&role)));
                     if may {
                         continue;
                     }
@@ -242,12 +256,22 @@ fn every_kind_and_role_that_may_call_a_method_gets_past_the_door() -> Result<()>
         for method in methods().iter().filter(|method| !method.is_client_streaming()) {
             let known = known(method, &walk.tenant, &walk.leased)?;
             for kind in known.kinds {
-                let roles: Vec<_> = if *kind == Kind::User { known.roles.iter().copied().map(Some).collect() } else { vec![None] };
+                let roles: Vec<_> =
+                    if *kind == Kind::User { known.roles.iter().copied().map(Some).collect() } else { vec![None] };
                 for role in roles {
                     let outcome = walk.call(method, walk.world.issuer.issue(of_kind(*kind, role, &walk.tenant))).await;
                     let reason = outcome.err().and_then(|status| Received::from_status(&status).reason);
-                    let shut = [Reason::Auth401MissingToken, Reason::Auth401InvalidToken, Reason::Auth403Role, Reason::Auth403Scope];
-                    assert!(reason.is_none_or(|reason| !shut.contains(&reason)), "{}, {kind:?} {role:?}: {reason:?}", method.full_name());
+                    let shut = [
+                        Reason::Auth401MissingToken,
+                        Reason::Auth401InvalidToken,
+                        Reason::Auth403Role,
+                        Reason::Auth403Scope,
+                    ];
+                    assert!(
+                        reason.is_none_or(|reason| !shut.contains(&reason)),
+                        "{}, {kind:?} {role:?}: {reason:?}",
+                        method.full_name()
+                    );
                 }
             }
         }
@@ -344,7 +368,9 @@ fn health_and_reflection_are_open() -> Result<()> {
     run(async {
         use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
         use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
-        use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request, server_reflection_response};
+        use tonic_reflection::pb::v1::{
+            ServerReflectionRequest, server_reflection_request, server_reflection_response,
+        };
 
         let world = World::shared().await?;
         let request = HealthCheckRequest { service: String::new() };

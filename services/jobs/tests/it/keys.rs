@@ -25,7 +25,12 @@ fn reserve_briefly(key: &str) -> pb::ReserveKeyRequest {
 }
 
 fn complete_key(key: &str, token: u64, outcome: &str) -> pb::CompleteKeyRequest {
-    pb::CompleteKeyRequest { scope: scope(key), token, outcome: outcome.as_bytes().to_vec(), content_type: String::new() }
+    pb::CompleteKeyRequest {
+        scope: scope(key),
+        token,
+        outcome: outcome.as_bytes().to_vec(),
+        content_type: String::new(),
+    }
 }
 
 async fn outcome(api: &Api, request: pb::ReserveKeyRequest) -> Result<Outcome> {
@@ -109,10 +114,19 @@ fn a_reservation_that_ran_out_is_taken_over_with_a_higher_token() -> Result<()> 
         assert!(second.earlier_outcome_unknown);
         assert_eq!((second.generation, second.window_end), (1, first.window_end));
 
-        refused(memory.complete_key(complete_key("k", first.token, "\"stale\"")).await, Reason::Idempotency409StaleToken);
+        refused(
+            memory.complete_key(complete_key("k", first.token, "\"stale\"")).await,
+            Reason::Idempotency409StaleToken,
+        );
         memory.complete_key(complete_key("k", second.token, "\"fresh\"")).await?;
-        refused(memory.complete_key(complete_key("k", first.token, "\"stale\"")).await, Reason::Idempotency409StaleToken);
-        refused(memory.complete_key(complete_key("k", first.token, "\"fresh\"")).await, Reason::Idempotency409StaleToken);
+        refused(
+            memory.complete_key(complete_key("k", first.token, "\"stale\"")).await,
+            Reason::Idempotency409StaleToken,
+        );
+        refused(
+            memory.complete_key(complete_key("k", first.token, "\"fresh\"")).await,
+            Reason::Idempotency409StaleToken,
+        );
         match outcome(&memory, reserve("k")).await? {
             Outcome::Completed(completed) => assert_eq!(completed.outcome, b"\"fresh\""),
             other => panic!("after completion: {other:?}"),

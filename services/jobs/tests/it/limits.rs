@@ -35,7 +35,8 @@ fn a_project_takes_no_more_than_its_hard_limit() -> Result<()> {
         world.user("alice", &crate::support::tenant()).submit_job(job()).await?;
 
         // Depth is what waits: a leased job has left the queue, a cancelled one too.
-        let leased = worker.lease_jobs(pb::LeaseJobsRequest { intents: vec![INTENT.to_owned()], ..lease_waiting(1) }).await?;
+        let leased =
+            worker.lease_jobs(pb::LeaseJobsRequest { intents: vec![INTENT.to_owned()], ..lease_waiting(1) }).await?;
         assert_eq!(leased.jobs[0].project_id, PROJECT);
         let taken = alice.submit_job(job()).await?;
         refused(alice.submit_job(job()).await, Reason::Job503QueueUnavailable);

@@ -1,14 +1,8 @@
 //! The jobs service as its clients meet it: real processes over real PostgreSQL and Redis.
 
 mod access;
-mod bad_input;
-mod coalescing;
 mod contract;
 mod keys;
 mod limits;
-mod outage;
 mod support;
-mod tasks;
-mod tenancy;
-mod transitions;
 mod workers;

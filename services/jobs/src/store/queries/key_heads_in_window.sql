@@ -1,7 +1,7 @@
 -- The latest windows of keys, whether they are open, and how the jobs stand that they queued. A window that the claim of
 -- this transaction passed over counts as open whatever the clock says by now: that was decided under its row's lock, which
--- is still held, and a batch that waited for other rows meanwhile would find some window ended again and again. Looked up one by one (OFFSET 0 keeps the planner
--- from turning the join round, which it does while the table is small).
+-- is still held, and a batch that waited for other rows meanwhile would find some window ended again and again. Looked up
+-- one by one (OFFSET 0 keeps the planner from turning the join round, which it does while the table is small).
 SELECT
     item.ordinal AS "ordinal!", head.ledger_id AS "ledger_id!", head.generation AS "generation!",
     head.payload_hash AS "payload_hash!", head.window_end AS "window_end!",

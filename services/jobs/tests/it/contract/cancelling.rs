@@ -113,10 +113,8 @@ fn concurrent_cancellations_and_completions_have_one_winner() -> Result<()> {
         for _ in 0..10 {
             let job_id = alice.submit_job(job()).await?.job_id;
             let leased = worker.lease_jobs(lease_waiting(1)).await?.jobs.remove(0);
-            let (cancelled, completed) = tokio::join!(
-                alice.cancel_job(cancel(&job_id)),
-                worker.complete_job(complete(&leased, json("1")))
-            );
+            let (cancelled, completed) =
+                tokio::join!(alice.cancel_job(cancel(&job_id)), worker.complete_job(complete(&leased, json("1"))));
             assert_ne!(cancelled.is_ok(), completed.is_ok(), "{cancelled:?} {completed:?}");
             let expected = if cancelled.is_ok() { JobState::Cancelled } else { JobState::Done };
             assert_eq!(alice.job(&job_id).await?.state(), expected);

@@ -34,7 +34,11 @@ fn a_list_is_complete_newest_first_and_without_payloads() -> Result<()> {
         submitted.reverse();
         for page_size in [1, 3, 7, 1000] {
             let seen = all_pages(&alice, pb::ListJobsRequest { page_size, ..list() }).await?;
-            assert_eq!(seen.iter().map(|job| job.job_id.clone()).collect::<Vec<_>>(), submitted, "pages of {page_size}");
+            assert_eq!(
+                seen.iter().map(|job| job.job_id.clone()).collect::<Vec<_>>(),
+                submitted,
+                "pages of {page_size}"
+            );
             assert!(seen.iter().all(|job| job.payload.is_none() && job.result.is_none()));
         }
         assert_eq!(alice.list_jobs(list()).await?.jobs.len(), 7, "fifty by default");
@@ -116,7 +120,8 @@ fn a_history_tells_every_transition() -> Result<()> {
         let job_id = much_travelled(world, &tenant).await?;
         let history = alice.history(&job_id).await?;
         use pb::JobState::*;
-        let moves: Vec<_> = history.iter().map(|event| (event.seq, event.from_state(), event.to_state(), event.attempt)).collect();
+        let moves: Vec<_> =
+            history.iter().map(|event| (event.seq, event.from_state(), event.to_state(), event.attempt)).collect();
         assert_eq!(
             moves,
             [
@@ -196,10 +201,9 @@ fn a_job_outside_the_callers_reach_does_not_exist() -> Result<()> {
         let tenant = tenant();
         let job_id = world.user("alice", &tenant).submit_job(job()).await?.job_id;
         let elsewhere = [holdfast_ids::ProjectId::parse("elsewhere")?];
-        for outsider in [
-            world.user("alice", &crate::support::tenant()),
-            world.caller(user("bob", &tenant).projects(elsewhere)),
-        ] {
+        for outsider in
+            [world.user("alice", &crate::support::tenant()), world.caller(user("bob", &tenant).projects(elsewhere))]
+        {
             refused(outsider.job(&job_id).await, Reason::Job404NotFound);
             refused(outsider.history(&job_id).await, Reason::Job404NotFound);
             refused(outsider.cancel_job(cancel(&job_id)).await, Reason::Job404NotFound);

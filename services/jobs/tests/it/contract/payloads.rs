@@ -15,7 +15,10 @@ fn payloads_and_results_are_kept_verbatim() -> Result<()> {
             (json(" { \"b\" : 1e0,\n\t\"a\":\"\\u00e9\" } \n"), json("[ 1 , 2 ]")),
             (binary(&bytes), binary(&bytes)),
             (binary(b""), binary(b"")),
-            (pb::Payload { data: "nul \0 inside".into(), content_type: "text/plain; charset=utf-8".to_owned() }, json("null")),
+            (
+                pb::Payload { data: "nul \0 inside".into(), content_type: "text/plain; charset=utf-8".to_owned() },
+                json("null"),
+            ),
         ] {
             let submitted = alice.submit_job(job().payload(payload.clone())).await?;
             assert_eq!(alice.job(&submitted.job_id).await?.payload, Some(payload.clone()));

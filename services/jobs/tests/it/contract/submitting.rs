@@ -90,7 +90,11 @@ fn a_key_may_be_used_anew_when_its_window_is_over() -> Result<()> {
         let generations = sqlx::query_scalar::<_, i64>(
             "SELECT generation FROM jobs.idempotency_ledger WHERE tenant_id = $1 ORDER BY generation",
         );
-        assert_eq!(generations.bind(tenant.as_str()).fetch_all(world.db.admin()).await?, [1, 2], "the history of the key");
+        assert_eq!(
+            generations.bind(tenant.as_str()).fetch_all(world.db.admin()).await?,
+            [1, 2],
+            "the history of the key"
+        );
         Ok(())
     })
 }
@@ -231,14 +235,23 @@ fn constraints_tighten_and_never_widen() -> Result<()> {
         let tight = alice.submit_job(job().intent("quick.retry").attempts_at_most(2).run_budget_s(5)).await?;
         let seen = alice.job(&tight.job_id).await?;
         assert_eq!(seen.max_attempts, 2);
-        assert_eq!(seen.constraints.and_then(|constraints| constraints.run_budget).map(|budget| budget.seconds), Some(5));
+        assert_eq!(
+            seen.constraints.and_then(|constraints| constraints.run_budget).map(|budget| budget.seconds),
+            Some(5)
+        );
 
         let loose = alice.submit_job(job().intent("quick.retry")).await?;
         let seen = alice.job(&loose.job_id).await?;
         assert_eq!(seen.max_attempts, 3);
-        assert_eq!(seen.constraints.and_then(|constraints| constraints.run_budget).map(|budget| budget.seconds), Some(20 * 60));
+        assert_eq!(
+            seen.constraints.and_then(|constraints| constraints.run_budget).map(|budget| budget.seconds),
+            Some(20 * 60)
+        );
 
-        let more = refused(alice.submit_job(job().intent("quick.retry").attempts_at_most(4)).await, Reason::Req400InvalidSchema);
+        let more = refused(
+            alice.submit_job(job().intent("quick.retry").attempts_at_most(4)).await,
+            Reason::Req400InvalidSchema,
+        );
         assert_eq!(fields(&more), ["constraints.max_attempts"]);
         let longer = refused(alice.submit_job(job().run_budget_s(20 * 60 + 1)).await, Reason::Req400InvalidSchema);
         assert_eq!(fields(&longer), ["constraints.run_budget"]);

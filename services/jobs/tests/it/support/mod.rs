@@ -13,8 +13,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::Result;
-use holdfast_fault::{Fault, Received};
 pub use holdfast_fault::Reason;
+use holdfast_fault::{Fault, Received};
 pub use holdfast_proto::jobs::v1 as pb;
 pub use holdfast_testkit::eventually;
 use tokio::runtime::Runtime;
@@ -45,7 +45,11 @@ pub fn refused<T: Debug>(outcome: Result<T, Status>, reason: Reason) -> Received
     assert_eq!(received.reason, Some(reason), "{status:?}");
     assert_eq!(status.code(), Fault::new(reason, "").code(), "the code is not the catalogue's: {status:?}");
     assert!(received.request_id.is_some(), "no RequestInfo: {status:?}");
-    assert_eq!(received.retry_after.is_some(), received.retryable(), "RetryInfo is there if and only if it helps: {status:?}");
+    assert_eq!(
+        received.retry_after.is_some(),
+        received.retryable(),
+        "RetryInfo is there if and only if it helps: {status:?}"
+    );
     received
 }
 

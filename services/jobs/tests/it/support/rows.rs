@@ -20,7 +20,8 @@ pub async fn tables(pool: &PgPool) -> Result<Vec<String>> {
 pub async fn counts(pool: &PgPool) -> Result<BTreeMap<String, i64>> {
     let mut counts = BTreeMap::new();
     for table in tables(pool).await? {
-        let count = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM jobs.{table}"))).fetch_one(pool).await?;
+        let count =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM jobs.{table}"))).fetch_one(pool).await?;
         counts.insert(table, count);
     }
     Ok(counts)
@@ -34,7 +35,8 @@ pub async fn of_tenant(pool: &PgPool, table: &str, tenant: &TenantId) -> Result<
 
 /// Makes the lease of a job run out now.
 pub async fn expire_lease(pool: &PgPool, job_id: &str) -> Result<()> {
-    let statement = "UPDATE jobs.job_leases SET expires_at = clock_timestamp() - interval '1 ms' WHERE job_id = $1::uuid";
+    let statement =
+        "UPDATE jobs.job_leases SET expires_at = clock_timestamp() - interval '1 ms' WHERE job_id = $1::uuid";
     let rows = sqlx::query(statement).bind(job_id).execute(pool).await?.rows_affected();
     anyhow::ensure!(rows == 1, "{job_id} holds no lease");
     Ok(())

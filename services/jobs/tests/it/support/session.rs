@@ -65,7 +65,8 @@ impl WorkSession {
     }
 
     pub async fn complete(&self, job: &pb::LeasedJob) {
-        self.say(In::Complete(pb::CompleteJobRequest { lease: job.lease.clone(), result: Some(json("\"done\"")) })).await;
+        self.say(In::Complete(pb::CompleteJobRequest { lease: job.lease.clone(), result: Some(json("\"done\"")) }))
+            .await;
     }
 
     pub async fn heartbeat(&self, leases: Vec<pb::LeaseExtension>) {

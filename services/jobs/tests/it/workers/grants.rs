@@ -51,7 +51,8 @@ fn a_worker_leases_the_intents_it_is_granted() -> Result<()> {
         assert_eq!(leased.iter().map(id_of).collect::<Vec<_>>(), [digest], "all it is granted");
         let asked = pb::LeaseJobsRequest { intents: vec!["secret.intent".to_owned()], ..lease(1) };
         refused(digester.lease_jobs(asked).await, Reason::Auth403Scope);
-        let asked = pb::work_request::Hello { intents: vec![INTENT.to_owned(), "secret.intent".to_owned()], ..hello(1) };
+        let asked =
+            pb::work_request::Hello { intents: vec![INTENT.to_owned(), "secret.intent".to_owned()], ..hello(1) };
         refused(digester.session(asked).await.map(|_| ()), Reason::Auth403Scope);
         Ok(())
     })

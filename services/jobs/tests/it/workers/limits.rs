@@ -13,10 +13,8 @@ async fn serial_world() -> Result<(World, TenantId)> {
     let raised = |project: &str, running: i32| {
         format!("[[limits.projects]]\ntenant = \"{tenant}\"\nproject = \"{project}\"\nrunning = {running}")
     };
-    let settings = Settings::default()
-        .set("limits.running_per_project", 1)
-        .with(&raised("raised", 3))
-        .with(&raised("wide", 64));
+    let settings =
+        Settings::default().set("limits.running_per_project", 1).with(&raised("raised", 3)).with(&raised("wide", 64));
     Ok((World::with(settings).await?, tenant))
 }
 
@@ -116,8 +114,20 @@ fn attempts_of_a_serial_project_never_overlap_under_many_workers() -> Result<()>
         .fetch_one(world.db.admin())
         .await?;
         assert_eq!(overlapping, 0);
-        assert_eq!(alice.list_jobs(pb::ListJobsRequest { project_id: "serial".to_owned(), states: vec![pb::JobState::Done.into()], ..list() }).await?.jobs.len(), jobs);
-        let running: i32 = sqlx::query_scalar("SELECT running FROM jobs.project_slots").fetch_one(world.db.admin()).await?;
+        assert_eq!(
+            alice
+                .list_jobs(pb::ListJobsRequest {
+                    project_id: "serial".to_owned(),
+                    states: vec![pb::JobState::Done.into()],
+                    ..list()
+                })
+                .await?
+                .jobs
+                .len(),
+            jobs
+        );
+        let running: i32 =
+            sqlx::query_scalar("SELECT running FROM jobs.project_slots").fetch_one(world.db.admin()).await?;
         assert_eq!(running, 0, "the count of running jobs is right in the end");
         Ok(())
     })

@@ -197,11 +197,9 @@ fn a_used_up_budget_is_no_failed_attempt() -> Result<()> {
         let job_id = alice.submit_job(job()).await?.job_id;
         worker.lease_jobs(lease_waiting(1)).await?;
         rows::use_up_run_budget(world.db.admin(), &job_id).await?;
-        let seen = eventually(
-            || async { alice.job(&job_id).await.ok().filter(|job| job.state() != JobState::Running) },
-            SOON,
-        )
-        .await?;
+        let seen =
+            eventually(|| async { alice.job(&job_id).await.ok().filter(|job| job.state() != JobState::Running) }, SOON)
+                .await?;
         assert_eq!((seen.state(), seen.last_failure), (JobState::TimedOut, None));
         Ok(())
     })

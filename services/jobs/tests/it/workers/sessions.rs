@@ -55,7 +55,9 @@ fn a_session_reports_progress_failures_and_refusals() -> Result<()> {
         let mut session = worker.session(hello(1)).await?;
         let leased = session.leased().await?;
         let progress = pb::Progress { percent: 50, note: "half".to_owned() };
-        session.heartbeat(vec![pb::LeaseExtension { lease: leased.lease.clone(), progress: Some(progress.clone()) }]).await;
+        session
+            .heartbeat(vec![pb::LeaseExtension { lease: leased.lease.clone(), progress: Some(progress.clone()) }])
+            .await;
         assert!(matches!(session.next().await?, Out::Extended(_)));
         assert_eq!(alice.job(&job_id).await?.progress, Some(progress));
 
@@ -85,7 +87,10 @@ fn a_drain_gives_jobs_back_at_no_cost_of_an_attempt() -> Result<()> {
         let (kept, released) = (session.leased().await?, session.leased().await?);
         session.say(In::Drain(Drain { release: released.lease.clone().into_iter().collect() })).await;
         let answered = session.answered().await?;
-        assert_eq!((answered.lease, answered.outcome), (released.lease.clone(), Some(Outcome::Released(pb::work_response::Released {}))));
+        assert_eq!(
+            (answered.lease, answered.outcome),
+            (released.lease.clone(), Some(Outcome::Released(pb::work_response::Released {})))
+        );
         let seen = alice.job(&id_of(&released)).await?;
         assert_eq!((seen.state(), seen.attempt), (JobState::Queued, 0));
 
@@ -150,7 +155,9 @@ fn a_broken_session_leaves_its_leases_and_the_next_takes_them_up() -> Result<()>
         assert_eq!(told.iter().filter_map(|result| result.lease.clone()).collect::<Vec<_>>(), held);
         assert!(matches!(told[0].outcome, Some(pb::lease_extension_result::Outcome::LeaseExpiresAt(_))), "{told:?}");
         match &told[1].outcome {
-            Some(pb::lease_extension_result::Outcome::Error(status)) => refused_item(status, Reason::Job409AlreadyTerminal),
+            Some(pb::lease_extension_result::Outcome::Error(status)) => {
+                refused_item(status, Reason::Job409AlreadyTerminal)
+            }
             unexpected => panic!("a cancelled job's lease holds: {unexpected:?}"),
         };
         // One of two is held: there is room for exactly one more.

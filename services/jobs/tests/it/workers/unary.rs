@@ -29,7 +29,8 @@ fn a_job_is_leased_extended_and_completed() -> Result<()> {
 
         let progress = Some(pb::Progress { percent: 40, note: "reading".to_owned() });
         let extension = pb::LeaseExtension { lease: leased.lease.clone(), progress: progress.clone() };
-        let extended = worker.extend_leases(pb::ExtendLeasesRequest { leases: vec![extension] }).await?.results.remove(0);
+        let extended =
+            worker.extend_leases(pb::ExtendLeasesRequest { leases: vec![extension] }).await?.results.remove(0);
         let seen = alice.job(&job_id).await?;
         assert_eq!(seen.progress, progress);
         assert_eq!(extended.outcome, seen.lease_expires_at.map(Outcome::LeaseExpiresAt));
