@@ -33,6 +33,14 @@ pub fn has_project(caller: &Caller, project: &ProjectId) -> bool {
     }
 }
 
+/// The projects that a token is held to; empty where it is for all.
+pub fn projects(caller: &Caller) -> Vec<String> {
+    match &caller.projects {
+        Projects::All => Vec::new(),
+        Projects::Some(projects) => projects.iter().map(ToString::to_string).collect(),
+    }
+}
+
 /// An agent submits the intents and up to the tier that its token names.
 pub fn agent_profile(caller: &Caller, intent: &Intent, tier: Tier) -> Result<(), Fault> {
     if caller.intents.as_ref().is_some_and(|intents| !intents.contains(intent)) {
@@ -65,7 +73,12 @@ pub fn worker(
     if tenants.is_empty() {
         return Err(out_of_scope("tenant"));
     }
-    Ok(Wanted { tenants, queues, intents: granted_intents(&grants, intents, any_intent)? })
+    // From here on an empty list of projects means all of them.
+    if matches!(&caller.projects, Projects::Some(projects) if projects.is_empty()) {
+        return Err(out_of_scope("project"));
+    }
+    let intents = granted_intents(&grants, intents, any_intent)?;
+    Ok(Wanted { tenants, queues, intents, projects: projects(caller) })
 }
 
 fn granted_intents(grants: &[&super::limits::WorkerGrant], asked: &[Intent], any: bool) -> Result<Vec<String>, Fault> {

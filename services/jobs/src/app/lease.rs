@@ -129,12 +129,14 @@ impl App {
     pub async fn extend(&self, asking: &Asking, renewals: Vec<Renewal>) -> Result<Vec<Result<Time, Fault>>, Fault> {
         let tenants = authorise::worker_tenants(&asking.caller, &self.core.limits)?;
         let tenants = tenants.iter().map(|tenant| tenant.as_str()).collect::<Vec<_>>().join(",");
+        let projects = authorise::projects(&asking.caller).join(",");
         let renewed = renewals.into_iter().map(|renewal| {
             let extension = Extension {
                 job_id: renewal.lease.job_id,
                 lease_id: renewal.lease.lease_id,
                 fence: renewal.lease.fence,
                 tenants: tenants.clone(),
+                projects: projects.clone(),
                 progress_percent: renewal.progress_percent,
                 progress_note: renewal.progress_note,
             };
@@ -162,30 +164,43 @@ impl Extensions {
         let tenants: Vec<_> = items.iter().flat_map(|item| scope_of(&item.tenants)).collect();
         let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, None).await?;
         let ttl_ms = self.core.limits.lease_ttl.as_millis() as i64;
-        let renewed: HashMap<LeaseId, Time> =
+        let renewed: HashMap<(LeaseId, i64), Time> =
             leases_extend_if_held(&mut tx, items, ttl_ms).await?.into_iter().collect();
-        let lost: Vec<&Extension> = items.iter().filter(|item| !renewed.contains_key(&item.lease_id)).collect();
-        let states = if lost.is_empty() { HashMap::new() } else { states(&mut tx, &lost).await? };
+        let lost: Vec<&Extension> =
+            items.iter().filter(|item| !renewed.contains_key(&(item.lease_id, item.fence))).collect();
+        let jobs = if lost.is_empty() { HashMap::new() } else { jobs_of(&mut tx, &lost).await? };
         tx.commit().await?;
         Ok(items
             .iter()
-            .map(|item| match (renewed.get(&item.lease_id), states.get(&item.job_id)) {
-                (Some(expires_at), _) => Ok(*expires_at),
-                (None, Some(true)) => Err(Some(Refusal::AlreadyTerminal)),
-                (None, Some(false)) => Err(Some(Refusal::StaleFence)),
-                (None, None) => Err(None),
+            .map(|item| match renewed.get(&(item.lease_id, item.fence)) {
+                Some(expires_at) => Ok(*expires_at),
+                None => Err(refusal(item, jobs.get(&item.job_id))),
             })
             .collect())
     }
 }
 
-/// Whether the jobs of lost leases have ended; those that the caller may not see are left out.
-async fn states(tx: &mut holdfast_pg::Tx, lost: &[&Extension]) -> Result<HashMap<JobId, bool>, StoreError> {
+/// The jobs of lost leases, as they are now.
+async fn jobs_of(tx: &mut holdfast_pg::Tx, lost: &[&Extension]) -> Result<HashMap<JobId, Job>, StoreError> {
     let job_ids: Vec<_> = lost.iter().map(|item| item.job_id.as_uuid()).collect();
     let tenants: Vec<_> = lost.iter().map(|item| item.tenants.clone()).collect();
     let locked = jobs_lock(tx, &job_ids, &tenants).await?;
     let loaded = jobs_load(tx, &locked).await?;
-    Ok(loaded.into_iter().map(|locked| (locked.job.facts.job_id, locked.job.state.name().is_final())).collect())
+    Ok(loaded.into_iter().map(|locked| (locked.job.facts.job_id, locked.job)).collect())
+}
+
+/// Why a lease was not renewed; None where its job does not exist for this caller. The batch holds items of other
+/// callers, so the job is looked at through this one's tenants and projects.
+fn refusal(item: &Extension, job: Option<&Job>) -> Option<Refusal> {
+    let job = job?;
+    let facts = &job.facts;
+    let in_tenants = item.tenants.split(',').any(|tenant| tenant == facts.tenant_id.as_str());
+    let in_projects =
+        item.projects.is_empty() || item.projects.split(',').any(|project| project == facts.project_id.as_str());
+    if !in_tenants || !in_projects {
+        return None;
+    }
+    Some(if job.state.name().is_final() { Refusal::AlreadyTerminal } else { Refusal::StaleFence })
 }
 
 #[async_trait::async_trait]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::SubsecRound;
+
 use super::job::Time;
 
 /// How an intent is retried.
@@ -27,6 +29,8 @@ impl RetryPolicy {
         let doublings = u32::try_from(attempt - 1).unwrap_or(0).min(30);
         let back_off = self.initial.saturating_mul(1 << doublings).min(self.cap);
         let next = now + back_off.mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
+        // Microseconds, as PostgreSQL keeps them: what a caller is told is what it reads later.
+        let next = next.trunc_subsecs(6);
         (next <= retry_since + self.window).then_some(next)
     }
 }

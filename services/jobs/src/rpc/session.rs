@@ -297,9 +297,11 @@ impl Session {
                 send(&self.out, Out::Extended(pb::work_response::Extended { results })).await
             }
             Finished::Checked { lease, outcome } => {
+                // A lease may be looked at twice, after a hint from here and its echo: its end is told once.
+                let was_held = self.held.contains_key(&lease.lease_id);
                 self.note_extension(lease, &outcome);
                 match outcome {
-                    Err(fault) if !fault.retryable() => self.tell_revoked(lease, fault).await,
+                    Err(fault) if was_held && !fault.retryable() => self.tell_revoked(lease, fault).await,
                     _ => Ok(()),
                 }
             }

@@ -15,6 +15,8 @@ pub struct Wanted {
     pub queues: Vec<Queue>,
     /// Empty: all.
     pub intents: Vec<String>,
+    /// Empty: all.
+    pub projects: Vec<String>,
 }
 
 /// How many jobs of a project may run at once.
@@ -71,6 +73,7 @@ pub async fn candidates_scan(
         &limits.project_ids,
         &limits.running_max,
         jobs_max,
+        &wanted.projects,
     )
     .fetch_all(&mut **tx)
     .await?;

@@ -13,22 +13,25 @@ pub struct Extension {
     pub fence: i64,
     /// The caller's, comma separated.
     pub tenants: String,
+    /// The caller's, comma separated; empty for all.
+    pub projects: String,
     pub progress_percent: Option<i16>,
     pub progress_note: Option<String>,
 }
 
-/// Renews what is still held and not expired; answers (lease, new expiry) of those.
+/// Renews what is still held and not expired; answers the new expiries of those leases, each with its fence.
 pub async fn leases_extend_if_held(
     tx: &mut Tx,
     items: &[Extension],
     ttl_ms: i64,
-) -> Result<Vec<(LeaseId, Time)>, StoreError> {
+) -> Result<Vec<((LeaseId, i64), Time)>, StoreError> {
     let job_ids: Vec<_> = items.iter().map(|item| item.job_id.as_uuid()).collect();
     let lease_ids: Vec<_> = items.iter().map(|item| item.lease_id.as_uuid()).collect();
     let fences: Vec<_> = items.iter().map(|item| item.fence).collect();
     let tenants: Vec<_> = items.iter().map(|item| item.tenants.clone()).collect();
     let percents: Vec<_> = items.iter().map(|item| item.progress_percent).collect();
     let notes: Vec<_> = items.iter().map(|item| item.progress_note.clone()).collect();
+    let projects: Vec<_> = items.iter().map(|item| item.projects.clone()).collect();
     let rows = sqlx::query_file!(
         "src/store/queries/leases_extend.sql",
         &job_ids,
@@ -38,8 +41,9 @@ pub async fn leases_extend_if_held(
         &percents as _,
         &notes as _,
         ttl_ms,
+        &projects,
     )
     .fetch_all(&mut **tx)
     .await?;
-    Ok(rows.into_iter().map(|row| (LeaseId::from_uuid(row.lease_id), row.expires_at)).collect())
+    Ok(rows.into_iter().map(|row| ((LeaseId::from_uuid(row.lease_id), row.fence), row.expires_at)).collect())
 }

@@ -22,7 +22,8 @@ CROSS JOIN LATERAL (
         )
         FROM step WHERE step.project_id IS NOT NULL
     )
-    SELECT step.project_id FROM step WHERE step.project_id IS NOT NULL
+    SELECT step.project_id FROM step
+    WHERE step.project_id IS NOT NULL AND (cardinality($10::text[]) = 0 OR step.project_id = ANY ($10::text[]))
 ) AS project
 CROSS JOIN LATERAL (
     SELECT limits.running_max - slots.running AS room

@@ -1,8 +1,8 @@
 -- Renews leases whose holder is still the holder, by the database's clock and never beyond the run budget. Locked one by
 -- one in the order of their jobs, so that two batches cannot wait for each other in a circle.
 WITH item AS MATERIALIZED (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[], $5::int2[], $6::text[])
-        AS item (job_id, lease_id, fence, tenants, progress_percent, progress_note)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[], $5::int2[], $6::text[], $8::text[])
+        AS item (job_id, lease_id, fence, tenants, progress_percent, progress_note, projects)
     ORDER BY item.job_id
 ), held AS MATERIALIZED (
     SELECT item.job_id, item.lease_id, item.progress_percent, item.progress_note FROM item
@@ -10,6 +10,7 @@ WITH item AS MATERIALIZED (
         SELECT FROM jobs.job_leases AS lease
         WHERE lease.job_id = item.job_id AND lease.lease_id = item.lease_id AND lease.fence = item.fence
             AND lease.tenant_id = ANY (string_to_array(item.tenants, ','))
+            AND (item.projects = '' OR lease.project_id = ANY (string_to_array(item.projects, ',')))
         FOR NO KEY UPDATE
     ) AS lease
 )
@@ -19,4 +20,4 @@ UPDATE jobs.job_leases AS lease SET
     progress_note = coalesce(held.progress_note, lease.progress_note)
 FROM held
 WHERE lease.job_id = held.job_id AND lease.lease_id = held.lease_id AND lease.expires_at > clock_timestamp()
-RETURNING lease.job_id, lease.lease_id, lease.expires_at
+RETURNING lease.lease_id, lease.fence, lease.expires_at
