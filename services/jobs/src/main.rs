@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use holdfast_jobs::config::Config;
@@ -17,8 +18,17 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("holdfast-jobs: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
     let config: Config = load_config("jobs", args.config.as_deref())?;
     let (_guard, metrics) =
         holdfast_telemetry::start(BuildInfo::new("holdfast-jobs", env!("CARGO_PKG_VERSION")), &config.telemetry)?;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use holdfast_relay::config::Config;
@@ -16,8 +17,17 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("holdfast-relay: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
     let config: Config = load_config("relay", args.config.as_deref())?;
     let (_guard, metrics) = holdfast_telemetry::start(holdfast_relay::BUILD, &config.telemetry)?;
     let shutdown = Shutdown::on_signals()?;

@@ -137,6 +137,9 @@ fn a_call_without_a_token_is_refused() -> Result<()> {
     run(async { walk().await?.refused_everywhere("no token", |_| String::new(), Reason::Auth401MissingToken).await })
 }
 
+/// Makes the token of one flaw for a method.
+type Forge<'a> = Box<dyn Fn(&Known) -> String + 'a>;
+
 #[test]
 fn a_token_that_does_not_hold_is_refused() -> Result<()> {
     run(async {
@@ -151,7 +154,7 @@ fn a_token_that_does_not_hold_is_refused() -> Result<()> {
         };
         let hour = Duration::from_secs(3600);
         let long = |known: &Known| welcome(known, tenant).lifetime(Duration::from_secs(8 * 3600 + 60));
-        let tokens: Vec<(&str, Box<dyn Fn(&Known) -> String + '_>)> = vec![
+        let tokens: Vec<(&str, Forge<'_>)> = vec![
             ("a foreign key", Box::new(|known| foreign.issue(welcome(known, tenant)))),
             (
                 "a foreign key under a known name",

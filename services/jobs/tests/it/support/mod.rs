@@ -22,7 +22,6 @@ use tonic::Status;
 
 pub use api::Api;
 pub use requests::*;
-pub use session::WorkSession;
 pub use world::{Instance, Settings, World, tenant};
 
 /// Longer than anything that a test waits for.
