@@ -23,12 +23,14 @@ use crate::population::{TENANTS, WORKER_SUBJECT, tenant};
 
 const PREFIX: &str = "hf:bench";
 const PLATFORM_TENANT: &str = "platform";
-const SHARED_BUFFERS_MB: u32 = 256;
+const SHARED_BUFFERS_MB: u32 = 2048;
 pub const DEPTH_LIMIT: i64 = 100_000_000;
 pub const OUTBOX_LIMIT: i64 = 5_000_000;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 const SHARDS: u16 = 16;
+const STATEMENT_STATISTICS: [&str; 2] =
+    ["shared_preload_libraries=pg_stat_statements", "pg_stat_statements.track_planning=on"];
 
 /// Where to call and as whom.
 #[derive(Clone)]
@@ -58,8 +60,19 @@ impl Stack {
         Ok(stack)
     }
 
+    /// With statistics of every statement, which cost some time themselves.
+    pub async fn start_profiled(running_per_project: u32) -> Result<Self> {
+        let mut stack = Self::start_on(start_postgres(&STATEMENT_STATISTICS).await?, running_per_project).await?;
+        sqlx::query("CREATE EXTENSION pg_stat_statements").execute(stack.admin()).await?;
+        stack.start_relay().await?;
+        Ok(stack)
+    }
+
     pub async fn start_without_relay(running_per_project: u32) -> Result<Self> {
-        let postgres = start_postgres().await?;
+        Self::start_on(start_postgres(&[]).await?, running_per_project).await
+    }
+
+    async fn start_on(postgres: Postgres, running_per_project: u32) -> Result<Self> {
         let database = Database::create_on(&postgres).await?;
         let redis = Redis::start().await?;
         let directory = tempfile::Builder::new().prefix("holdfast-bench-").tempdir()?;
@@ -145,13 +158,13 @@ impl Stack {
 
 /// A server without services, for the bare limit.
 pub async fn bare_database() -> Result<(Postgres, Database)> {
-    let postgres = start_postgres().await?;
+    let postgres = start_postgres(&[]).await?;
     let database = Database::create_on(&postgres).await?;
     Ok((postgres, database))
 }
 
-async fn start_postgres() -> Result<Postgres> {
-    Postgres::start(PostgresOptions { fsync: true, shared_buffers_mb: SHARED_BUFFERS_MB }).await
+async fn start_postgres(settings: &'static [&'static str]) -> Result<Postgres> {
+    Postgres::start(PostgresOptions { fsync: true, shared_buffers_mb: SHARED_BUFFERS_MB, settings }).await
 }
 
 fn target(issuer: &DevIssuer, port: u16) -> Result<Target> {

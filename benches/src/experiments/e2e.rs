@@ -91,7 +91,10 @@ pub struct Running {
 
 impl Running {
     pub async fn start(plan: &Plan, running_per_project: u32) -> Result<Self> {
-        let stack = Stack::start(running_per_project).await?;
+        Self::start_on(Stack::start(running_per_project).await?, plan).await
+    }
+
+    pub async fn start_on(stack: Stack, plan: &Plan) -> Result<Self> {
         sleep(IDLE).await;
         let idle = snapshot(&stack)?;
         let submitters = Submitter::connect(&stack.target, CONNECTIONS).await?;

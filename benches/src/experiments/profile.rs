@@ -1,5 +1,5 @@
-//! Where the time goes: a system-wide sampling profile under the end-to-end load, apart from the run that is measured,
-//! since sampling costs time itself.
+//! Where the time goes under the end-to-end load: in which statements, waiting for what, and in which functions of each
+//! program. Apart from the run that is measured, since all of that costs time itself.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -8,7 +8,13 @@ use serde::{Deserialize, Serialize};
 use tokio::{process::Command, time::sleep};
 
 use super::{PROFILE, Plan, e2e::Running};
-use crate::measure::conditions::Conditions;
+use crate::{
+    measure::{
+        conditions::Conditions,
+        statements::{Statement, Wait, statements, waits},
+    },
+    stack::Stack,
+};
 
 const SAMPLES_PER_S: u32 = 499;
 const LENGTH: Duration = Duration::from_secs(15);
@@ -18,6 +24,11 @@ const SYMBOLS: usize = 20;
 pub struct Measured {
     pub samples_per_s: u32,
     pub seconds: u64,
+    /// Done while the statements were counted.
+    pub jobs: u64,
+    pub statements: Vec<Statement>,
+    pub waits: Vec<Wait>,
+    /// Empty where perf does not work.
     pub programs: Vec<ProgramProfile>,
 }
 
@@ -37,17 +48,27 @@ pub struct Symbol {
 }
 
 pub async fn run(plan: &Plan) -> Result<()> {
-    ensure!(perf_works().await, "perf does not work here (apt-get install linux-perf; see kernel.perf_event_paranoid)");
-    let running = Running::start(plan, 64).await?;
+    let running = Running::start_on(Stack::start_profiled(64).await?, plan).await?;
     sleep(plan.timing.warm_up).await;
-    let directory = tempfile::tempdir()?;
-    let data = directory.path().join("perf.data");
     let length = if plan.quick() { LENGTH / 5 } else { LENGTH };
-    record(&data, length).await?;
-    let (jobs, relay) = running.stack.pids();
+    let done = running.board.done();
+    let statements = statements(running.stack.admin(), length).await?;
+    let jobs = running.board.done() - done;
+    let waits = waits(running.stack.admin(), length).await?;
+    let programs = if perf_works().await { programs(&running.stack, length).await? } else { Vec::new() };
     let conditions = Conditions::look(running.stack.database()).await?;
     let redis_version = running.stack.redis_version().await?;
     running.finish(plan).await?;
+    let measured =
+        Measured { samples_per_s: SAMPLES_PER_S, seconds: length.as_secs(), jobs, statements, waits, programs };
+    plan.results.write(PROFILE, conditions, Some(redis_version), measured)
+}
+
+async fn programs(stack: &Stack, length: Duration) -> Result<Vec<ProgramProfile>> {
+    let directory = tempfile::tempdir()?;
+    let data = directory.path().join("perf.data");
+    record(&data, length).await?;
+    let (jobs, relay) = stack.pids();
     let mut programs = Vec::new();
     for (program, filter) in [
         ("holdfast-jobs", format!("--pid={}", jobs.context("no jobs process")?)),
@@ -56,11 +77,10 @@ pub async fn run(plan: &Plan) -> Result<()> {
     ] {
         programs.push(ProgramProfile { program: program.to_owned(), symbols: report(&data, &filter).await? });
     }
-    let measured = Measured { samples_per_s: SAMPLES_PER_S, seconds: length.as_secs(), programs };
-    plan.results.write(PROFILE, conditions, Some(redis_version), measured)
+    Ok(programs)
 }
 
-pub async fn perf_works() -> bool {
+async fn perf_works() -> bool {
     let mut command = Command::new("perf");
     command
         .args(["record", "--all-cpus", "--output=/dev/null", "--", "true"])

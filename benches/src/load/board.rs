@@ -117,6 +117,11 @@ impl Board {
         }
     }
 
+    /// Ever, whatever the window.
+    pub fn done(&self) -> u64 {
+        self.done.load(SeqCst)
+    }
+
     /// Acknowledged but not done.
     pub fn outstanding(&self) -> u64 {
         let done = self.done.load(SeqCst);

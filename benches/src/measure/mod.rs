@@ -4,3 +4,4 @@ pub mod conditions;
 pub mod machine;
 pub mod percentiles;
 pub mod processes;
+pub mod statements;

@@ -294,8 +294,50 @@ fn processes_table(measured: &e2e::Measured) -> String {
 }
 
 fn profile_table(measured: &profile::Measured) -> String {
+    format!("{}\n{}{}", statements(measured), waits(measured), programs(measured))
+}
+
+fn statements(measured: &profile::Measured) -> String {
     let mut text = format!(
-        "{} s of samples of all processors, {} a second. Shares of each program's own samples.\n",
+        "{} s, {} jobs done meanwhile. Statements by their time, planned and executed:\n\n{}",
+        measured.seconds,
+        measured.jobs,
+        head(&["role", "statement", "calls/s", "rows a call", "ms a call", "of which planning", "µs a job"])
+    );
+    for statement in &measured.statements {
+        let (calls, all_ms) = (statement.calls.max(1) as f64, statement.planned_ms + statement.executed_ms);
+        let _ = writeln!(
+            text,
+            "| {} | `{}` | {:.0} | {:.1} | {:.2} | {:.2} | {:.0} |",
+            statement.role,
+            statement.text.replace('|', "\\|"),
+            calls / measured.seconds as f64,
+            statement.rows as f64 / calls,
+            all_ms / calls,
+            statement.planned_ms / calls,
+            all_ms * 1000.0 / measured.jobs.max(1) as f64
+        );
+    }
+    text
+}
+
+fn waits(measured: &profile::Measured) -> String {
+    let mut text = format!(
+        "What sessions with a statement or an open transaction do:\n\n{}",
+        head(&["role", "doing", "sessions"])
+    );
+    for wait in measured.waits.iter().filter(|wait| wait.sessions >= 0.01) {
+        let _ = writeln!(text, "| {} | {} | {:.2} |", wait.role, wait.doing, wait.sessions);
+    }
+    text
+}
+
+fn programs(measured: &profile::Measured) -> String {
+    if measured.programs.is_empty() {
+        return "\nperf does not work there: no functions.\n".to_owned();
+    }
+    let mut text = format!(
+        "\n{} s of samples of all processors, {} a second. Shares of each program's own samples.\n",
         measured.seconds, measured.samples_per_s
     );
     for program in &measured.programs {

@@ -10,8 +10,9 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use holdfast_pg::DatabaseUrl;
 use nix::{
-    sys::signal::Signal,
-    unistd::{Uid, User},
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::{Pid, Uid, User},
 };
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::sync::OnceCell;
@@ -27,11 +28,13 @@ pub struct PostgresOptions {
     /// Off where a test is about many writes and never kills the server.
     pub fsync: bool,
     pub shared_buffers_mb: u32,
+    /// Further settings, `name=value` each.
+    pub settings: &'static [&'static str],
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { fsync: true, shared_buffers_mb: 128 }
+        Self { fsync: true, shared_buffers_mb: 128, settings: &[] }
     }
 }
 
@@ -111,8 +114,19 @@ impl Postgres {
         eventually(look, START_WITHIN).await
     }
 
-    /// A crash: SIGKILL to the postmaster, whose children notice and end.
+    /// A crash: SIGKILL to the postmaster and to every session at the same time. Left to themselves, sessions notice only
+    /// when they next wait, and commit what reaches them before that.
     pub async fn kill(&self) -> Result<()> {
+        let postmaster = self.daemon.pid().context("postgres is not running")?;
+        // Paused, it starts no further children while they are counted.
+        self.daemon.signal(Signal::SIGSTOP)?;
+        let children = children_of(postmaster)?;
+        for child in &children {
+            match kill(*child, Signal::SIGKILL) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => return Err(error).context("cannot kill a session"),
+            }
+        }
         self.daemon.end(Signal::SIGKILL, START_WITHIN).await?;
         Ok(())
     }
@@ -155,6 +169,9 @@ impl Postgres {
         ] {
             command.arg("-c").arg(setting);
         }
+        for setting in self.options.settings {
+            command.arg("-c").arg(setting);
+        }
         self.daemon.start(&mut command)
     }
 
@@ -182,6 +199,21 @@ impl Postgres {
         }
         command
     }
+}
+
+fn children_of(parent: u32) -> Result<Vec<Pid>> {
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        // A process that has ended meanwhile is nobody's child.
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        let of = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        if of.and_then(|of| of.trim().parse().ok()) == Some(parent) {
+            children.push(Pid::from_raw(pid));
+        }
+    }
+    Ok(children)
 }
 
 /// PostgreSQL refuses to run as root; whoever else we are will do.

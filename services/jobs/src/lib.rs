@@ -24,7 +24,7 @@ mod metrics;
 mod rpc;
 pub mod store;
 mod tasks;
-mod wire;
+pub mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,6 +9,9 @@ use holdfast_jobs::config::Config;
 use holdfast_runtime::{Shutdown, load_config};
 use holdfast_telemetry::BuildInfo;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(version, about = "The jobs service of Holdfast")]
 struct Args {

@@ -8,6 +8,9 @@ use clap::Parser;
 use holdfast_relay::config::Config;
 use holdfast_runtime::{Shutdown, load_config};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(version, about = "The relay of Holdfast: outbox to Redis Streams")]
 struct Args {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use holdfast_fault::Fault;
+use holdfast_pg::DbError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,7 @@ use super::answer::{LeaseRef, Verdict};
 use super::lease::{Leased, Taker};
 use super::{App, Asking, Core};
 use crate::metrics;
+use crate::store::StoreError;
 use crate::store::claim::{Cursor, Wanted};
 
 /// The room of a session, shared between its handler and the dispatcher.
@@ -55,11 +57,11 @@ enum Kind {
         room: Arc<Room>,
         jobs: mpsc::UnboundedSender<Vec<Leased>>,
     },
-    /// Answered once: with the first jobs, or with none at the end of the wait.
+    /// Answered once: with the first jobs, or at the end of the wait with none, or with why the claim failed.
     Request {
         jobs_max: usize,
         until: Instant,
-        reply: oneshot::Sender<Vec<Leased>>,
+        reply: oneshot::Sender<Result<Vec<Leased>, StoreError>>,
     },
 }
 
@@ -126,7 +128,8 @@ impl Dispatcher {
         SessionSeat { room, jobs }
     }
 
-    /// Waits for up to `jobs_max` jobs; answers as soon as there is one, and with none after `wait`.
+    /// Waits for up to `jobs_max` jobs; answers as soon as there is one, and with none after `wait`. Fails where the last
+    /// look before the end of the wait failed: that there are no jobs is not known then.
     pub async fn request(
         &self,
         asking: &Asking,
@@ -134,21 +137,19 @@ impl Dispatcher {
         taker: Taker,
         jobs_max: usize,
         wait: Duration,
-    ) -> Vec<Leased> {
+    ) -> Result<Vec<Leased>, Fault> {
         let (reply, answer) = oneshot::channel();
         self.sit(asking, wanted, taker, Kind::Request { jobs_max, until: Instant::now() + wait, reply });
-        answer.await.unwrap_or_default()
+        // Dropped unanswered only by a shutdown.
+        Ok(answer.await.unwrap_or_else(|_| Ok(Vec::new()))?)
     }
 
     fn sit(&self, asking: &Asking, wanted: Wanted, taker: Taker, kind: Kind) {
-        let seat = Seat {
-            id: self.ids.fetch_add(1, Ordering::Relaxed),
-            wanted: Arc::new(wanted),
-            taker,
-            asking: asking.clone(),
-            kind,
-        };
-        self.seats().push(seat);
+        let (wanted, asking) = (Arc::new(wanted), asking.clone());
+        let mut seats = self.seats();
+        // Under the lock: a round knows by its number who came after it had begun.
+        seats.push(Seat { id: self.ids.fetch_add(1, Ordering::Relaxed), wanted, taker, asking, kind });
+        drop(seats);
         self.wake.notify_one();
     }
 
@@ -186,9 +187,11 @@ impl Dispatcher {
     async fn round(&self, app: &App, cursors: &mut HashMap<Arc<Wanted>, Cursor>) -> bool {
         self.seats().retain(|seat| !seat.is_gone());
         let mut more = false;
-        let groups = self.groups();
+        let (groups, came_later) = self.groups();
+        let mut failed: HashMap<Arc<Wanted>, StoreError> = HashMap::new();
         cursors.retain(|wanted, _| groups.iter().any(|(own, _)| own == wanted));
-        for (wanted, room) in groups {
+        let mut groups = groups.into_iter();
+        while let Some((wanted, room)) = groups.next() {
             let (takers, seats): (Vec<Taker>, Vec<u64>) = room.into_iter().unzip();
             let cursor = cursors.entry(wanted.clone()).or_default();
             match self.core.claim(&wanted, cursor, &takers).await {
@@ -203,18 +206,25 @@ impl Dispatcher {
                 Err(error) => {
                     metrics::claim_failed();
                     tracing::warn!(%error, "claim failed");
+                    if matches!(error, StoreError::Db(DbError::Unavailable(_))) {
+                        // The others would each wait as long to find out the same.
+                        failed.extend(groups.by_ref().map(|(wanted, _)| (wanted, error.clone())));
+                    }
+                    failed.insert(wanted, error);
                     tokio::time::sleep(self.core.limits.dispatch.poll).await;
                 }
             }
         }
-        self.answer_overdue();
+        self.answer_overdue(came_later, &failed);
         more
     }
 
-    /// The seats with room, by rights; each as one taker a job it has room for, seats taking turns.
-    fn groups(&self) -> Vec<Group> {
+    /// The seats with room, by rights; each as one taker a job it has room for, seats taking turns. Seats with the number
+    /// that comes with them, and later ones, are not among them.
+    fn groups(&self) -> (Vec<Group>, u64) {
         let jobs_max = self.core.limits.dispatch.claim_jobs_max;
         let seats = self.seats();
+        let came_later = self.ids.load(Ordering::Relaxed);
         let mut groups: HashMap<Arc<Wanted>, Vec<(&Seat, usize)>> = HashMap::new();
         for seat in seats.iter() {
             let free = seat.free();
@@ -222,7 +232,7 @@ impl Dispatcher {
                 groups.entry(seat.wanted.clone()).or_default().push((seat, free));
             }
         }
-        groups
+        let groups = groups
             .into_iter()
             .map(|(wanted, mut open)| {
                 let mut takers = Vec::new();
@@ -236,7 +246,8 @@ impl Dispatcher {
                 takers.truncate(jobs_max);
                 (wanted, takers)
             })
-            .collect()
+            .collect();
+        (groups, came_later)
     }
 
     /// Gives each seat its jobs. What a seat that has gone was leased is given back at once, at no cost of an attempt.
@@ -258,7 +269,9 @@ impl Dispatcher {
                 Kind::Request { .. } => {
                     let seat = seats.swap_remove(position);
                     let Kind::Request { reply, .. } = seat.kind else { unreachable!("matched above") };
-                    reply.send(jobs).err().inspect(|jobs| give_back(app, &seat.asking, jobs));
+                    if let Err(Ok(jobs)) = reply.send(Ok(jobs)) {
+                        give_back(app, &seat.asking, &jobs);
+                    }
                     None
                 }
             };
@@ -268,16 +281,19 @@ impl Dispatcher {
         }
     }
 
-    /// Answers requests whose wait is over; each has been through a claim by now.
-    fn answer_overdue(&self) {
+    /// Answers requests whose wait is over, but for those that came later than the round's claims.
+    fn answer_overdue(&self, came_later: u64, failed: &HashMap<Arc<Wanted>, StoreError>) {
         let now = Instant::now();
         let mut seats = self.seats();
         let mut position = 0;
         while position < seats.len() {
-            if matches!(&seats[position].kind, Kind::Request { until, .. } if *until <= now) {
-                if let Kind::Request { reply, .. } = seats.swap_remove(position).kind {
+            let seat = &seats[position];
+            let is_overdue = matches!(&seat.kind, Kind::Request { until, .. } if *until <= now);
+            if is_overdue && seat.id < came_later {
+                let seat = seats.swap_remove(position);
+                if let Kind::Request { reply, .. } = seat.kind {
                     // A caller that has gone needs no answer.
-                    let _ = reply.send(Vec::new());
+                    let _ = reply.send(failed.get(&seat.wanted).cloned().map_or_else(|| Ok(Vec::new()), Err));
                 }
             } else {
                 position += 1;

@@ -178,7 +178,7 @@ fn key_scope(asking: &Asking, named: NamedKey) -> Result<KeyScope, Fault> {
     let caller = &asking.caller;
     authorise::project(caller, &named.project_id)?;
     Ok(KeyScope {
-        tenant_id: authorise::tenant(caller, named.tenant_id)?,
+        tenant_id: authorise::tenant(caller, named.tenant_id).map_err(|fault| fault.under("scope."))?,
         project_id: named.project_id,
         intent: named.intent,
         actor_id: caller.actor.clone(),

@@ -127,11 +127,20 @@ pub struct Renewal {
 impl App {
     /// Renews leases, each by itself; answers the new expiries, in order.
     pub async fn extend(&self, asking: &Asking, renewals: Vec<Renewal>) -> Result<Vec<Result<Time, Fault>>, Fault> {
+        self.extend_each(asking, renewals.into_iter().map(Ok).collect()).await
+    }
+
+    /// As [`Self::extend`], where some may be malformed: those are answered so, in their places.
+    pub async fn extend_each(
+        &self,
+        asking: &Asking,
+        renewals: Vec<Result<Renewal, Fault>>,
+    ) -> Result<Vec<Result<Time, Fault>>, Fault> {
         let tenants = authorise::worker_tenants(&asking.caller, &self.core.limits)?;
         let tenants = tenants.iter().map(|tenant| tenant.as_str()).collect::<Vec<_>>().join(",");
         let projects = authorise::projects(&asking.caller).join(",");
         let renewed = renewals.into_iter().map(|renewal| {
-            let extension = Extension {
+            let extension = renewal.map(|renewal| Extension {
                 job_id: renewal.lease.job_id,
                 lease_id: renewal.lease.lease_id,
                 fence: renewal.lease.fence,
@@ -139,9 +148,9 @@ impl App {
                 projects: projects.clone(),
                 progress_percent: renewal.progress_percent,
                 progress_note: renewal.progress_note,
-            };
+            });
             async move {
-                let lost = self.extensions.submit(extension).await.map_err(Fault::from)?;
+                let lost = self.extensions.submit(extension?).await.map_err(Fault::from)?;
                 lost.map_err(|lost| lost.map_or_else(job_not_found, Fault::from))
             }
         });

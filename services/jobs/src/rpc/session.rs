@@ -19,18 +19,20 @@ use pb::work_response::Message as Out;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
 use super::Rpc;
 use super::workers::taker;
-use crate::app::answer::{LeaseRef, Verdict};
+use crate::app::answer::{Answered, LeaseRef, Verdict};
 use crate::app::dispatch::{SessionSeat, give_back};
 use crate::app::lease::{Leased, Renewal};
 use crate::app::{Asking, Refusal, Revoked, Time};
 use crate::metrics;
 use crate::wire::field::timestamp;
-use crate::wire::worker::{completion, extension_result, failure, hello, lease_ref, lease_terms, renewals, wire_lease};
+use crate::wire::worker::{
+    completion, extension_result, failure, hello, lease_refs, lease_terms, renewals, wire_lease,
+};
 
 /// Responses that wait for a worker that reads slowly; beyond it the session waits too.
 const RESPONSES_WAITING_MAX: usize = 256;
@@ -119,8 +121,9 @@ impl Session {
         let first = tokio::time::timeout(HELLO_WITHIN, inbound.message()).await;
         let message = match first {
             Ok(Ok(Some(pb::WorkRequest { message: Some(In::Hello(message)) }))) => message,
-            Ok(Ok(None) | Err(_)) => return Err(End::WorkerLeft),
-            _ => return Err(End::Because(Fault::missing("hello"))),
+            Ok(Ok(Some(_))) => return Err(End::Because(Fault::missing("hello"))),
+            Ok(Err(status)) => return Err(unread(status)),
+            Ok(Ok(None)) | Err(_) => return Err(End::WorkerLeft),
         };
         let (offer, held) = hello(message).map_err(|fault| End::Because(fault.under("hello.")))?;
         let wanted = rpc.wanted(&asking, &offer).map_err(End::Because)?;
@@ -139,7 +142,11 @@ impl Session {
             session_id: Uuid::now_v7().to_string(),
             lease_ttl,
             heartbeat_interval,
-            held: held.into_iter().zip(outcomes).map(|(lease, outcome)| extension_result(lease, outcome)).collect(),
+            held: held
+                .into_iter()
+                .zip(outcomes)
+                .map(|(lease, outcome)| extension_result(Some(wire_lease(lease)), outcome))
+                .collect(),
         };
         send(&out, Out::Welcome(welcome)).await?;
         let taker = taker(&asking, &offer);
@@ -169,7 +176,7 @@ impl Session {
                     Ok(Some(message)) => self.receive(message).await,
                     // Half-closed: what was asked is still answered.
                     Ok(None) => { self.inbound_open = false; self.seat.room.close(); Ok(()) }
-                    Err(_) => Err(End::WorkerLeft),
+                    Err(status) => Err(unread(status)),
                 },
                 Some(jobs) = self.seat.jobs.recv() => self.push(jobs).await,
                 Some(finished) = self.work.next(), if !self.work.is_empty() => self.finish(finished).await,
@@ -202,7 +209,7 @@ impl Session {
         match request.message {
             Some(In::Heartbeat(heartbeat)) => {
                 let renewals = renewals("heartbeat.leases", heartbeat.leases, 0).map_err(End::Because)?;
-                self.extend(renewals);
+                self.extend(renewals.into_iter().collect::<Result<_, _>>().map_err(End::Because)?);
             }
             Some(In::Complete(request)) => {
                 let (lease, verdict) = completion(request).map_err(|fault| End::Because(fault.under("complete.")))?;
@@ -213,9 +220,9 @@ impl Session {
                 self.answer(lease, verdict);
             }
             Some(In::Drain(drain)) => {
+                let release = lease_refs("drain.release", drain.release).map_err(End::Because)?;
                 self.seat.room.close();
-                for (index, lease) in drain.release.into_iter().enumerate() {
-                    let lease = lease_ref(&format!("drain.release[{index}]."), Some(lease)).map_err(End::Because)?;
+                for lease in release {
                     self.answer(lease, Verdict::Release);
                 }
                 self.leaving.get_or_insert(Leaving::Worker);
@@ -242,15 +249,13 @@ impl Session {
         use pb::work_response::answered::Outcome;
         let (app, asking) = (self.rpc.app.clone(), self.asking.clone());
         self.work.push(Box::pin(async move {
-            let kind = std::mem::discriminant(&verdict);
-            let released = std::mem::discriminant(&Verdict::Release);
-            let failed = matches!(verdict, Verdict::Fail(_));
-            let outcome = app.answer(&asking, lease, verdict).await.map(|answered| match kind {
-                kind if kind == released => Outcome::Released(pb::work_response::Released {}),
-                _ if failed => Outcome::Failed(answered.into()),
-                _ => Outcome::Completed(answered.into()),
-            });
-            Finished::Answered { lease, outcome }
+            let (member, outcome): (_, fn(_) -> _) = match verdict {
+                Verdict::Complete(_) => ("complete.", |answered: Answered| Outcome::Completed(answered.into())),
+                Verdict::Fail(_) => ("fail.", |answered| Outcome::Failed(answered.into())),
+                Verdict::Release => ("drain.", |_| Outcome::Released(pb::work_response::Released {})),
+            };
+            let answered = app.answer(&asking, lease, verdict).await.map_err(|fault| fault.under(member));
+            Finished::Answered { lease, outcome: answered.map(outcome) }
         }));
     }
 
@@ -293,7 +298,10 @@ impl Session {
                 for (lease, outcome) in &results {
                     self.note_extension(*lease, outcome);
                 }
-                let results = results.into_iter().map(|(lease, outcome)| extension_result(lease, outcome)).collect();
+                let results = results
+                    .into_iter()
+                    .map(|(lease, outcome)| extension_result(Some(wire_lease(lease)), outcome))
+                    .collect();
                 send(&self.out, Out::Extended(pb::work_response::Extended { results })).await
             }
             Finished::Checked { lease, outcome } => {
@@ -380,6 +388,17 @@ impl Session {
         while let Ok(jobs) = self.seat.jobs.try_recv() {
             give_back(&self.rpc.app, &self.asking, &jobs);
         }
+    }
+}
+
+/// Why there is no next message: the worker sent what is none, or it has gone.
+fn unread(status: Status) -> End {
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => {
+            End::Because(Fault::invalid("request", "is larger than 1 MiB").caused_by(status))
+        }
+        Code::Internal => End::Because(Fault::invalid("request", "cannot be decoded").caused_by(status)),
+        _ => End::WorkerLeft,
     }
 }
 

@@ -44,7 +44,7 @@ impl WorkerService for Rpc {
         });
         let (wanted, taker) = (self.wanted(&asking, &offer)?, taker(&asking, &offer));
         let jobs_max = offer.jobs_max as usize;
-        let jobs = self.app.dispatcher.request(&asking, wanted, taker, jobs_max, wait).await;
+        let jobs = self.app.dispatcher.request(&asking, wanted, taker, jobs_max, wait).await?;
         let (lease_ttl, heartbeat_interval) = lease_terms(self.app.core.limits.lease_ttl);
         let jobs = jobs.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::LeaseJobsResponse { jobs, lease_ttl, heartbeat_interval }))
@@ -55,9 +55,9 @@ impl WorkerService for Rpc {
         request: Request<pb::ExtendLeasesRequest>,
     ) -> Result<Response<pb::ExtendLeasesResponse>, Status> {
         let (asking, request) = open(request)?;
-        let renewals = renewals("leases", request.leases, 1)?;
-        let leases: Vec<_> = renewals.iter().map(|renewal| renewal.lease).collect();
-        let outcomes = self.app.extend(&asking, renewals).await?;
+        // Named in the answer as they were sent, which a malformed one has no other way to be.
+        let leases: Vec<_> = request.leases.iter().map(|extension| extension.lease.clone()).collect();
+        let outcomes = self.app.extend_each(&asking, renewals("leases", request.leases, 1)?).await?;
         let results =
             leases.into_iter().zip(outcomes).map(|(lease, outcome)| extension_result(lease, outcome)).collect();
         Ok(Response::new(pb::ExtendLeasesResponse { results }))

@@ -7,6 +7,7 @@ use holdfast_fault::Fault;
 use holdfast_ids::IdError;
 use holdfast_proto::jobs::v1 as pb;
 
+use super::media_type::is_media_type;
 use crate::domain::job::Time;
 use crate::domain::payload::{CONTENT_TYPE_CHARS_MAX, JSON, PAYLOAD_BYTES_MAX, Payload};
 
@@ -84,13 +85,7 @@ pub fn media_type(field: &str, content_type: String) -> Result<String, Fault> {
     if content_type.is_empty() {
         return Ok(JSON.to_owned());
     }
-    let token = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-    };
-    let essence = content_type.split(';').next().unwrap_or_default().trim_end();
-    let well_formed = essence.split_once('/').is_some_and(|(main, sub)| token(main) && token(sub));
-    let printable = content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if content_type.len() > CONTENT_TYPE_CHARS_MAX || !well_formed || !printable {
+    if content_type.len() > CONTENT_TYPE_CHARS_MAX || !is_media_type(&content_type) {
         return Err(Fault::invalid(
             field,
             format!("is not a media type of at most {CONTENT_TYPE_CHARS_MAX} characters"),
@@ -113,10 +108,13 @@ pub fn timestamp(at: Time) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos() as i32 }
 }
 
-/// A duration within a range.
+/// A duration within a range. Nanoseconds beyond a second are refused, not carried over: protobuf has no such duration.
 pub fn duration(field: &str, duration: prost_types::Duration, min: Duration, max: Duration) -> Result<Duration, Fault> {
-    Duration::try_from(duration)
+    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    u64::try_from(duration.seconds)
         .ok()
+        .zip(nanos)
+        .map(|(seconds, nanos)| Duration::new(seconds, nanos))
         .filter(|duration| (min..=max).contains(duration))
         .ok_or_else(|| Fault::invalid(field, format!("is not within {min:?} to {max:?}")))
 }

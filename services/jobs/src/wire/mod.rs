@@ -4,6 +4,7 @@ pub mod event;
 pub mod field;
 pub mod job;
 pub mod key;
+mod media_type;
 pub mod page;
 pub mod submit;
 pub mod worker;

@@ -69,7 +69,8 @@ impl TryFrom<pb::SubmitJobRequest> for Requested {
                 tier: tier?,
                 priority: priority? as i16,
                 run_after: run_after?,
-                run_budget_ms: run_budget?.map(|budget| budget.as_millis() as i64),
+                // Rounded up: a little more than the intent allows is more than it allows.
+                run_budget_ms: run_budget?.map(|budget| budget.as_nanos().div_ceil(1_000_000) as i64),
                 max_attempts: max_attempts.map(|attempts| (attempts > 0).then_some(attempts))?,
                 key: key?,
                 payload: payload?,

@@ -56,11 +56,7 @@ fn offer(worker_id: &str, intents: Vec<String>, queues: Vec<i32>, jobs: (&str, i
 
 /// The hello of a session: the offer, and the leases held from before.
 pub fn hello(hello: pb::work_request::Hello) -> Result<(Offer, Vec<LeaseRef>), Fault> {
-    let held = elements("held", hello.held, 0)?
-        .into_iter()
-        .enumerate()
-        .map(|(index, lease)| lease_ref(&format!("held[{index}]."), Some(lease)))
-        .collect::<Result<_, _>>()?;
+    let held = lease_refs("held", hello.held)?;
     Ok((offer(&hello.worker_id, hello.intents, hello.queues, ("capacity", hello.capacity))?, held))
 }
 
@@ -70,7 +66,7 @@ pub fn lease_request(request: pb::LeaseJobsRequest) -> Result<(Offer, Duration),
     Ok((offer, wait.unwrap_or_default()))
 }
 
-pub fn lease_ref(prefix: &str, lease: Option<pb::LeaseRef>) -> Result<LeaseRef, Fault> {
+fn lease_ref(prefix: &str, lease: Option<pb::LeaseRef>) -> Result<LeaseRef, Fault> {
     let lease = required(prefix.trim_end_matches('.'), lease)?;
     let fence = i64::try_from(lease.fencing_token).ok().filter(|fence| *fence > 0);
     Ok(LeaseRef {
@@ -81,6 +77,14 @@ pub fn lease_ref(prefix: &str, lease: Option<pb::LeaseRef>) -> Result<LeaseRef, 
             _ => Fault::invalid(format!("{prefix}fencing_token"), "is not a fencing token"),
         })?,
     })
+}
+
+pub fn lease_refs(field: &str, leases: Vec<pb::LeaseRef>) -> Result<Vec<LeaseRef>, Fault> {
+    elements(field, leases, 0)?
+        .into_iter()
+        .enumerate()
+        .map(|(index, lease)| lease_ref(&format!("{field}[{index}]."), Some(lease)))
+        .collect()
 }
 
 pub fn completion(request: pb::CompleteJobRequest) -> Result<(LeaseRef, Verdict), Fault> {
@@ -103,26 +107,29 @@ pub fn failure(request: pb::FailJobRequest) -> Result<(LeaseRef, Verdict), Fault
     Ok((lease, Verdict::Fail(Reported { retryable: request.retryable, code: request.code, message })))
 }
 
-pub fn renewals(field: &str, leases: Vec<pb::LeaseExtension>, count_min: usize) -> Result<Vec<Renewal>, Fault> {
-    elements(field, leases, count_min)?
-        .into_iter()
-        .enumerate()
-        .map(|(index, extension)| {
-            let prefix = format!("{field}[{index}].");
-            let progress = extension.progress;
-            Ok(Renewal {
-                lease: lease_ref(&format!("{prefix}lease."), extension.lease)?,
-                progress_percent: progress
-                    .as_ref()
-                    .map(|progress| in_range(&format!("{prefix}progress.percent"), progress.percent, 0..=100))
-                    .transpose()?
-                    .map(|percent| percent as i16),
-                progress_note: progress
-                    .map(|progress| text(&format!("{prefix}progress.note"), progress.note, PROGRESS_NOTE_CHARS_MAX))
-                    .transpose()?,
-            })
-        })
-        .collect()
+/// Leases to renew, each malformed or not by itself.
+pub fn renewals(
+    field: &str,
+    leases: Vec<pb::LeaseExtension>,
+    count_min: usize,
+) -> Result<Vec<Result<Renewal, Fault>>, Fault> {
+    let extensions = elements(field, leases, count_min)?.into_iter().enumerate();
+    Ok(extensions.map(|(index, extension)| renewal(&format!("{field}[{index}]."), extension)).collect())
+}
+
+fn renewal(prefix: &str, extension: pb::LeaseExtension) -> Result<Renewal, Fault> {
+    let progress = extension.progress;
+    Ok(Renewal {
+        lease: lease_ref(&format!("{prefix}lease."), extension.lease)?,
+        progress_percent: progress
+            .as_ref()
+            .map(|progress| in_range(&format!("{prefix}progress.percent"), progress.percent, 0..=100))
+            .transpose()?
+            .map(|percent| percent as i16),
+        progress_note: progress
+            .map(|progress| text(&format!("{prefix}progress.note"), progress.note, PROGRESS_NOTE_CHARS_MAX))
+            .transpose()?,
+    })
 }
 
 pub fn wire_lease(lease: LeaseRef) -> pb::LeaseRef {
@@ -133,13 +140,13 @@ pub fn wire_lease(lease: LeaseRef) -> pb::LeaseRef {
     }
 }
 
-pub fn extension_result(lease: LeaseRef, outcome: Result<Time, Fault>) -> pb::LeaseExtensionResult {
+pub fn extension_result(lease: Option<pb::LeaseRef>, outcome: Result<Time, Fault>) -> pb::LeaseExtensionResult {
     use pb::lease_extension_result::Outcome;
     let outcome = match outcome {
         Ok(expires_at) => Outcome::LeaseExpiresAt(timestamp(expires_at)),
         Err(fault) => Outcome::Error(fault.to_rpc_status()),
     };
-    pb::LeaseExtensionResult { lease: Some(wire_lease(lease)), outcome: Some(outcome) }
+    pb::LeaseExtensionResult { lease, outcome: Some(outcome) }
 }
 
 impl From<Leased> for pb::LeasedJob {

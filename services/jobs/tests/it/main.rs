@@ -1,11 +1,15 @@
 //! The jobs service as its clients meet it: real processes over real PostgreSQL and Redis.
 
 mod access;
+mod bad_input;
 mod coalescing;
 mod contract;
 mod keys;
 mod limits;
+mod outage;
 mod support;
 mod tasks;
 mod tenancy;
+mod tenant_walk;
+mod transitions;
 mod workers;

@@ -1,6 +1,7 @@
 //! What the tests are written with. Tests that share a stack keep apart by tenants of their own.
 
 mod api;
+mod proxy;
 pub mod raw;
 mod requests;
 pub mod rows;
@@ -21,7 +22,9 @@ use tokio::runtime::Runtime;
 use tonic::Status;
 
 pub use api::Api;
+pub use proxy::{Loss, Proxy};
 pub use requests::*;
+pub use session::WorkSession;
 pub use world::{Instance, Settings, World, tenant};
 
 /// Longer than anything that a test waits for.

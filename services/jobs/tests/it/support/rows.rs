@@ -27,6 +27,19 @@ pub async fn counts(pool: &PgPool) -> Result<BTreeMap<String, i64>> {
     Ok(counts)
 }
 
+/// Every row of each table as one digest: whatever is added, changed or gone shows.
+pub async fn digests(pool: &PgPool) -> Result<BTreeMap<String, String>> {
+    let mut digests = BTreeMap::new();
+    for table in tables(pool).await? {
+        let statement = format!(
+            "SELECT count(*) || ' rows, ' || md5(coalesce(string_agg(entry::text, '' ORDER BY entry::text), '')) \
+             FROM jobs.{table} AS entry"
+        );
+        digests.insert(table, sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(pool).await?);
+    }
+    Ok(digests)
+}
+
 /// Rows of one tenant in one table.
 pub async fn of_tenant(pool: &PgPool, table: &str, tenant: &TenantId) -> Result<i64> {
     let statement = format!("SELECT count(*) FROM jobs.{table} WHERE tenant_id = $1");

@@ -165,3 +165,32 @@ fn leases_are_extended_each_by_itself() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_malformed_lease_does_not_keep_its_neighbours_from_being_extended() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let tenant = tenant();
+        let (alice, worker) = (world.user("alice", &tenant), world.worker("worker-1", &tenant));
+        alice.submit_job(job()).await?;
+        let leased = worker.lease_jobs(lease_waiting(1)).await?.jobs.remove(0);
+        let malformed = pb::LeaseRef { lease_id: "not an id".to_owned(), ..leased.lease.clone().expect("a lease") };
+        let extension = |lease| pb::LeaseExtension { lease, progress: None };
+        let leases = [Some(malformed), None, leased.lease].map(extension).to_vec();
+        let results = worker.extend_leases(pb::ExtendLeasesRequest { leases: leases.clone() }).await?.results;
+        for (extension, result) in leases.iter().zip(&results) {
+            assert_eq!(extension.lease, result.lease, "named as it was sent");
+        }
+        for (result, reason, field) in [
+            (&results[0], Reason::Req400InvalidSchema, "leases[0].lease.lease_id"),
+            (&results[1], Reason::Req400MissingField, "leases[1].lease"),
+        ] {
+            match &result.outcome {
+                Some(Outcome::Error(status)) => assert_eq!(fields(&refused_item(status, reason)), [field]),
+                other => panic!("extended: {other:?}"),
+            }
+        }
+        assert!(matches!(results[2].outcome, Some(Outcome::LeaseExpiresAt(_))), "{results:?}");
+        Ok(())
+    })
+}

@@ -1,0 +1,268 @@
+//! Every situation of a job, and everything that can happen to it there.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use chrono::TimeDelta;
+use holdfast_ids::LeaseId;
+use holdfast_jobs::domain::job::{Queue, StateName};
+use holdfast_jobs::domain::payload::Payload;
+use holdfast_jobs::domain::transition::{self, Presented, Refusal, Reported, Take};
+
+use super::oracle::{Asked, Place, Whose};
+use super::project::{Project, Store, Terms};
+use crate::support::{fresh_key, run};
+
+const TTL: Duration = Duration::from_secs(30);
+const RUN_BUDGET: TimeDelta = TimeDelta::minutes(2);
+/// Past the lease and within the run budget.
+const PAST_LEASE: TimeDelta = TimeDelta::minutes(1);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Situation {
+    Queued,
+    /// Queued, and not before its run_after.
+    Delayed,
+    Running,
+    /// Running on its last attempt.
+    LastAttempt,
+    /// Running; its lease ran out, and nobody noticed.
+    Expired,
+    /// The same on its last attempt.
+    ExpiredLastAttempt,
+    /// Running; its run budget is used up, and nobody noticed.
+    Overrun,
+    /// Within its back-off.
+    Retrying,
+    /// Its back-off is over, and nobody noticed.
+    RetryDue,
+    /// Its back-off is over: it waits for a worker.
+    RetryReady,
+    Done,
+    Failed,
+    TimedOut,
+    Cancelled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Claim,
+    Complete,
+    /// An answer under a lease that is not the current one.
+    CompleteStale,
+    FailRetryable,
+    FailForGood,
+    Release,
+    Cancel,
+    Extend,
+    Sweep,
+    Promote,
+}
+
+const EVENTS: [Event; 10] = [
+    Event::Claim,
+    Event::Complete,
+    Event::CompleteStale,
+    Event::FailRetryable,
+    Event::FailForGood,
+    Event::Release,
+    Event::Cancel,
+    Event::Extend,
+    Event::Sweep,
+    Event::Promote,
+];
+
+/// What comes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Moves(StateName),
+    Refused(Refusal),
+    /// No transition: the job, or its lease, is renewed or queued where it stands.
+    Goes,
+    /// It does not concern a job here.
+    Nothing,
+}
+
+use Then::{Goes, Moves, Nothing, Refused};
+
+const CANCELLED: Then = Moves(StateName::Cancelled);
+const DONE: Then = Moves(StateName::Done);
+const FAILED: Then = Moves(StateName::Failed);
+const OVER: Then = Refused(Refusal::AlreadyTerminal);
+const QUEUED: Then = Moves(StateName::Queued);
+const RETRYING: Then = Moves(StateName::Retrying);
+const RUNNING: Then = Moves(StateName::Running);
+const STALE: Then = Refused(Refusal::StaleFence);
+const TIMED_OUT: Then = Moves(StateName::TimedOut);
+
+/// One row a situation, one column an event, in the order of [`EVENTS`].
+#[rustfmt::skip]
+const TABLE: [(Situation, [Then; 10]); 14] = [
+    //                                Claim    Complete Stale  FailRetryable FailForGood Release Cancel     Extend Sweep      Promote
+    (Situation::Queued,             [RUNNING, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
+    (Situation::Delayed,            [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
+    (Situation::Running,            [Nothing, DONE,    STALE, RETRYING,     FAILED,     QUEUED, CANCELLED, Goes,  Nothing,   Nothing]),
+    (Situation::LastAttempt,        [Nothing, DONE,    STALE, FAILED,       FAILED,     QUEUED, CANCELLED, Goes,  Nothing,   Nothing]),
+    (Situation::Expired,            [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, RETRYING,  Nothing]),
+    (Situation::ExpiredLastAttempt, [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, FAILED,    Nothing]),
+    (Situation::Overrun,            [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, TIMED_OUT, Nothing]),
+    (Situation::Retrying,           [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
+    (Situation::RetryDue,           [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Goes]),
+    (Situation::RetryReady,         [RUNNING, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
+    (Situation::Done,               [Nothing, OVER,    OVER,  OVER,         OVER,       OVER,   OVER,      OVER,  Nothing,   Nothing]),
+    (Situation::Failed,             [Nothing, OVER,    OVER,  OVER,         OVER,       OVER,   OVER,      OVER,  Nothing,   Nothing]),
+    (Situation::TimedOut,           [Nothing, OVER,    OVER,  OVER,         OVER,       OVER,   OVER,      OVER,  Nothing,   Nothing]),
+    (Situation::Cancelled,          [Nothing, OVER,    OVER,  OVER,         OVER,       OVER,   OVER,      OVER,  Nothing,   Nothing]),
+];
+
+fn complete(presented: Presented) -> Asked {
+    Asked::Complete(presented, Payload { data: b"1".as_slice().into(), content_type: "application/json".to_owned() })
+}
+
+fn fail(presented: Presented, retryable: bool) -> Asked {
+    let (code, message) = ("disk_full".to_owned(), "no space left".to_owned());
+    Asked::Fail(presented, Reported { retryable, code, message })
+}
+
+fn cancel() -> Asked {
+    Asked::Cancel { reason: "not needed".to_owned(), key: fresh_key() }
+}
+
+/// A project whose one job is in the situation.
+async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
+    use Situation::*;
+    let is_last = matches!(situation, LastAttempt | ExpiredLastAttempt);
+    let terms = Terms {
+        queue: Queue::Project,
+        priority: 5,
+        max_attempts: if is_last { 1 } else { 5 },
+        run_budget_ms: RUN_BUDGET.num_milliseconds(),
+        is_delayed: situation == Delayed,
+    };
+    let mut project = Project::new(store, 1);
+    project.submit(&terms).await?;
+    if matches!(situation, Queued | Delayed) {
+        return Ok(project);
+    }
+    if situation == Cancelled {
+        project.ask(&[(0, cancel())], 0.0).await?;
+        return Ok(project);
+    }
+    ensure!(project.claim(1, TTL).await? == 1, "not leased");
+    let holders = project.jobs[0].presented(Whose::Holders);
+    match situation {
+        Running | LastAttempt => {}
+        Expired | ExpiredLastAttempt => project.age(PAST_LEASE).await?,
+        Overrun | TimedOut => project.age(RUN_BUDGET).await?,
+        Done => drop(project.ask(&[(0, complete(holders))], 0.0).await?),
+        Failed => drop(project.ask(&[(0, fail(holders, false))], 0.0).await?),
+        _ => drop(project.ask(&[(0, fail(holders, true))], 0.0).await?),
+    }
+    match situation {
+        TimedOut => drop(project.sweep(0.0).await?),
+        RetryDue => project.age(PAST_LEASE).await?,
+        RetryReady => {
+            project.age(PAST_LEASE).await?;
+            ensure!(project.promote().await? == 1, "not promoted");
+        }
+        _ => {}
+    }
+    Ok(project)
+}
+
+async fn happens(project: &mut Project<'_>, event: Event) -> Result<Then> {
+    let oracle = &project.jobs[0];
+    let (holders, other) = (oracle.presented(Whose::Holders), oracle.presented(Whose::Invented));
+    let asked = match event {
+        Event::Complete => complete(holders),
+        Event::CompleteStale => complete(other),
+        Event::FailRetryable => fail(holders, true),
+        Event::FailForGood => fail(holders, false),
+        Event::Release => Asked::Release(holders),
+        Event::Cancel => cancel(),
+        Event::Claim => {
+            let is_leased = project.claim(1, TTL).await? == 1;
+            return Ok(if is_leased { Moves(StateName::Running) } else { Nothing });
+        }
+        Event::Extend => {
+            let is_final = oracle.state().is_final();
+            let is_renewed = project.extend(0, holders, TTL).await?;
+            return Ok(if is_renewed {
+                Goes
+            } else if is_final {
+                OVER
+            } else {
+                STALE
+            });
+        }
+        Event::Sweep => return Ok(project.sweep(0.0).await?.pop().map_or(Nothing, Moves)),
+        Event::Promote => return Ok(if project.promote().await? == 1 { Goes } else { Nothing }),
+    };
+    let outcome = project.ask(&[(0, asked)], 0.0).await?.pop().context("every command has an outcome")?;
+    Ok(outcome.map_or_else(Refused, Moves))
+}
+
+/// Whatever the claim leaves alone, the pure lease refuses; what waits for its time alone is the claim's to pass over.
+fn check_lease(project: &Project<'_>, now: chrono::DateTime<chrono::Utc>, is_offered: bool) -> Result<()> {
+    let oracle = &project.jobs[0];
+    let take = Take { lease_id: LeaseId::new(), worker_id: "worker-1".to_owned(), ttl: TTL };
+    let expected = match oracle.state() {
+        state if state.is_final() => Some(Refusal::AlreadyTerminal),
+        StateName::Running => Some(Refusal::StaleFence),
+        _ => None,
+    };
+    let refused = transition::lease(oracle.job.clone(), take, now).err();
+    ensure!(refused == expected, "the pure lease says {refused:?}");
+    let waits = matches!(oracle.place, Place::Delayed { .. });
+    ensure!(is_offered == (refused.is_none() && !waits), "offered: {is_offered}, refused: {refused:?}");
+    Ok(())
+}
+
+#[test]
+fn every_event_in_every_situation_is_a_transition_or_a_refusal() -> Result<()> {
+    run(async {
+        let store = Store::open().await?;
+        let mut states = BTreeSet::new();
+        for (situation, row) in TABLE {
+            for (event, expected) in EVENTS.into_iter().zip(row) {
+                let pair = || format!("{event:?} in {situation:?}");
+                let mut project = arranged(&store, situation).await.with_context(pair)?;
+                project.compare().await.with_context(pair)?;
+                let before = (project.jobs[0].state(), project.events_stored().await?);
+                states.insert(before.0);
+                if event == Event::Claim {
+                    check_lease(&project, store.clock().await?, expected == RUNNING).with_context(pair)?;
+                }
+                let then = happens(&mut project, event).await.with_context(pair)?;
+                ensure!(then == expected, "{}: {then:?}, and not {expected:?}", pair());
+                project.compare().await.with_context(pair)?;
+                let moves = i64::from(matches!(then, Moves(_)));
+                let after = (project.jobs[0].state(), project.events_stored().await?);
+                let (history, events) = before.1;
+                let (state, counts) = match then {
+                    Moves(state) => (state, (history + moves, events + moves)),
+                    _ => before,
+                };
+                ensure!(after == (state, counts), "{}: {after:?} after {before:?}", pair());
+            }
+        }
+        ensure!(states.into_iter().eq(StateName::ALL.iter().copied()), "a state is missing from the table");
+        Ok(())
+    })
+}
+
+/// The lock keeps two transactions from deciding over one row. Where it did not, the second would still not get through.
+#[test]
+fn a_move_decided_over_an_older_row_is_not_persisted() -> Result<()> {
+    run(async {
+        let store = Store::open().await?;
+        let mut project = arranged(&store, Situation::Running).await?;
+        let holders = project.jobs[0].presented(Whose::Holders);
+        let Some((_, locked)) = project.loaded().await?.into_iter().next() else { bail!("no job") };
+        let late = complete(holders).decide(locked.job, locked.now, 0.0)?;
+        project.ask(&[(0, fail(holders, false))], 0.0).await?;
+        ensure!(project.persist_late(late).await.is_err(), "a failed job was completed");
+        project.compare().await
+    })
+}
