@@ -27,7 +27,7 @@ pub trait BatchJob: Send + Sync + 'static {
     type Error: Clone + From<Interrupted> + Send + Sync + 'static;
 
     /// Runs the items in one transaction and answers an outcome for each, in their order. Nobody cancels a run, so it
-    /// bounds its own time (a deadline given to [`crate::AppDb::begin`]). `Err` means that nothing of it was done.
+    /// bounds its own time ([`crate::AppDb::bounded`]). `Err` means that nothing of it was done.
     async fn run(&self, items: &[Self::Item]) -> Result<Vec<Result<Self::Output, Self::Error>>, Self::Error>;
 
     /// Whether a failed run is the doing of one of its items, as a violated constraint is and a lost connection is not.

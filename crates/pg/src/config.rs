@@ -70,6 +70,10 @@ pub struct PoolConfig {
     /// An unused connection is closed after this long.
     #[serde(default = "idle_timeout_ms")]
     pub idle_timeout_ms: u64,
+    /// How long a transaction may take from BEGIN to COMMIT, whatever its caller would wait for. The default is a little
+    /// more than the roles' own statement_timeout, which ends what is slow: this ends what a silent server never answers.
+    #[serde(default = "transaction_time_max_ms")]
+    pub transaction_time_max_ms: u64,
 }
 
 fn connections_max() -> u32 {
@@ -84,6 +88,10 @@ fn idle_timeout_ms() -> u64 {
     300_000
 }
 
+fn transaction_time_max_ms() -> u64 {
+    35_000
+}
+
 impl PoolConfig {
     pub fn new(url: DatabaseUrl) -> Self {
         Self {
@@ -91,6 +99,7 @@ impl PoolConfig {
             connections_max: connections_max(),
             acquire_timeout_ms: acquire_timeout_ms(),
             idle_timeout_ms: idle_timeout_ms(),
+            transaction_time_max_ms: transaction_time_max_ms(),
         }
     }
 

@@ -18,9 +18,13 @@ pub enum DbError {
     /// Cancelled by the server, at the deadline that was set when the transaction began or at the role's own bound.
     #[error("the statement ran into its time limit")]
     StatementTimeout(#[source] Arc<sqlx::Error>),
-    /// The caller's deadline passed before a transaction had begun.
+    /// The caller's deadline, or the time that a transaction may take, passed before it had begun.
     #[error("the deadline passed before a transaction began")]
     DeadlinePassed,
+    /// It did not end in the time that a transaction may take: the server is silent, or far too slow. Nothing happened,
+    /// unless its COMMIT was already under way.
+    #[error("the transaction ran out of time")]
+    TimeOver,
     /// A constraint of the schema. On a unique index of a partitioned table the name is that of the partition's index.
     #[error("constraint {name} was violated")]
     Constraint { name: String, source: Arc<sqlx::Error> },
@@ -33,7 +37,7 @@ pub enum DbError {
     /// A missing grant, a row-level security policy, or an append-only table.
     #[error("the role may not do this")]
     Insufficient(#[source] Arc<sqlx::Error>),
-    /// The connection broke during COMMIT: the transaction has happened or it has not.
+    /// The connection broke, or fell silent, during COMMIT: the transaction has happened or it has not.
     #[error("the connection was lost during COMMIT")]
     AmbiguousCommit(#[source] Arc<sqlx::Error>),
     /// A mistake of ours: SQL that does not fit the schema, a value that does not decode.
@@ -50,10 +54,16 @@ impl DbError {
             | Self::LockTimeout(_)
             | Self::StatementTimeout(_)
             | Self::DeadlinePassed
+            | Self::TimeOver
             | Self::NoPartition(_)
             | Self::AmbiguousCommit(_) => true,
             Self::Constraint { .. } | Self::Data(_) | Self::Insufficient(_) | Self::Other(_) => false,
         }
+    }
+
+    /// Whether it took a wait to find out: whoever asks the same server now waits as long.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::DeadlinePassed | Self::TimeOver)
     }
 
     /// Whether one item of a batch is at fault rather than the batch or the server. A batch that failed so is taken apart
@@ -143,6 +153,11 @@ pub(crate) fn connection_is_lost(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// What a lost connection is to its user, where nothing says that it is lost.
+pub(crate) fn no_answer(silent: tokio::time::error::Elapsed) -> sqlx::Error {
+    sqlx::Error::Io(silent.into())
 }
 
 impl From<DbError> for Fault {

@@ -2,9 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+use tokio::time::{timeout, timeout_at};
 
-use crate::{DbError, PoolConfig, TenantScope, Tx, error::connection_is_lost};
+use crate::{
+    DbError, PoolConfig, TenantScope, Tx,
+    error::{connection_is_lost, no_answer},
+    loan::Loan,
+};
 
 /// The service for its callers. Every transaction names the tenants it may see.
 #[derive(Debug, Clone)]
@@ -36,7 +41,26 @@ impl ReadDb {
 impl TaskDb {
     /// Begins under the role's own statement and lock limits.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        self.0.begin("BEGIN".to_owned(), None).await
+        self.0.begin("BEGIN".to_owned(), self.0.ends(None)).await
+    }
+
+    /// Runs what needs no BEGIN and COMMIT, one trip a statement, within the time that a transaction may take. Whether
+    /// a statement has happened that fails as [`DbError::TimeOver`] is not known.
+    pub async fn run<T, E>(&self, statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>) -> Result<T, DbError>
+    where
+        DbError: From<E>,
+    {
+        let ran = self.bounded(async {
+            let mut loan = Loan::new(self.0.pool.acquire().await?);
+            let outcome = statement(&mut loan).await?;
+            loan.give_back();
+            Ok(outcome)
+        });
+        ran.await.inspect_err(|error| {
+            if matches!(error, DbError::TimeOver) {
+                self.0.close_idle();
+            }
+        })
     }
 }
 
@@ -52,7 +76,19 @@ macro_rules! pooled {
                 &self.0.pool
             }
 
-            /// A trip to the server, for readiness.
+            /// Runs a transaction, from its BEGIN to its COMMIT, within the time that one may take
+            /// ([`PoolConfig::transaction_time_max_ms`]). Over that time it is cut off, and rolled back unless its COMMIT
+            /// was already under way.
+            ///
+            /// The server's own statement_timeout does nothing for us where it is the server that has gone silent.
+            pub async fn bounded<T, E: From<DbError>>(
+                &self,
+                transaction: impl Future<Output = Result<T, E>>,
+            ) -> Result<T, E> {
+                timeout(self.0.transaction_time_max, transaction).await.unwrap_or_else(|_| Err(DbError::TimeOver.into()))
+            }
+
+            /// A trip to the server, for readiness. Connections that have gone silent are found and closed by it.
             pub async fn ping(&self) -> Result<(), DbError> {
                 self.0.ping().await
             }
@@ -71,52 +107,81 @@ pooled! { AppDb ReadDb TaskDb }
 struct Pool {
     pool: PgPool,
     connections_max: u32,
+    transaction_time_max: Duration,
 }
 
 impl Pool {
     fn open(config: &PoolConfig, application_name: &str) -> Result<Self, DbError> {
-        Ok(Self { pool: config.pool(application_name)?, connections_max: config.connections_max })
+        Ok(Self {
+            pool: config.pool(application_name)?,
+            connections_max: config.connections_max,
+            transaction_time_max: Duration::from_millis(config.transaction_time_max_ms),
+        })
+    }
+
+    /// When a transaction that begins now is to have ended.
+    fn ends(&self, deadline: Option<Instant>) -> Instant {
+        let ends = Instant::now() + self.transaction_time_max;
+        deadline.map_or(ends, |deadline| deadline.min(ends))
     }
 
     async fn begin_scoped(&self, begin: &str, scope: &TenantScope, deadline: Option<Instant>) -> Result<Tx, DbError> {
+        let ends = self.ends(deadline);
+        let left = ends.checked_duration_since(Instant::now()).ok_or(DbError::DeadlinePassed)?;
         // Before the statement that the scope guards, never inside it: there, the plan would decide which comes first.
         let mut statement = format!("{begin}; SELECT set_config('holdfast.tenants', '{}', true)", scope.setting());
-        if let Some(deadline) = deadline {
-            let left = deadline.checked_duration_since(Instant::now()).ok_or(DbError::DeadlinePassed)?;
+        if left < STATEMENT_TIMEOUT_MAX {
             // 0 would mean no limit.
-            let left_ms = left.min(STATEMENT_TIMEOUT_MAX).as_millis().max(1);
+            let left_ms = left.as_millis().max(1);
             statement.push_str(&format!(", set_config('statement_timeout', '{left_ms}', true)"));
         }
-        self.begin(statement, deadline).await
+        self.begin(statement, ends).await
     }
 
-    async fn begin(&self, statement: String, deadline: Option<Instant>) -> Result<Tx, DbError> {
+    async fn begin(&self, statement: String, ends: Instant) -> Result<Tx, DbError> {
         let begin = self.begin_on_a_live_connection(statement);
-        match deadline {
-            None => begin.await,
-            Some(deadline) => {
-                tokio::time::timeout_at(deadline.into(), begin).await.map_err(|_| DbError::DeadlinePassed)?
-            }
-        }
+        timeout_at(ends.into(), begin).await.map_err(|_| DbError::DeadlinePassed)?
     }
 
     /// A restart of PostgreSQL breaks every idle connection of the pool at once, and only BEGIN finds out. Nothing has
     /// happened yet at that point, so it is tried again, at most once for each connection the pool can have held.
     async fn begin_on_a_live_connection(&self, statement: String) -> Result<Tx, DbError> {
         for _ in 0..self.connections_max {
-            match Tx::begin(self.pool.acquire().await?, statement.clone()).await {
+            match self.begin_on(self.pool.acquire().await?, statement.clone()).await {
                 Ok(tx) => return Ok(tx),
                 Err(error) if connection_is_lost(&error) => tracing::debug!(%error, "dropped a broken connection"),
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Tx::begin(self.pool.acquire().await?, statement).await?)
+        Ok(self.begin_on(self.pool.acquire().await?, statement).await?)
+    }
+
+    /// What swallowed the answer on one connection swallows it on the others that stood at the time: they are closed
+    /// unasked, or each would cost somebody the same wait.
+    async fn begin_on(&self, connection: PoolConnection<Postgres>, statement: String) -> Result<Tx, sqlx::Error> {
+        // Half of the whole: who waits for the whole is then told that it was the COMMIT that was not answered.
+        let begin = Tx::begin(connection, statement, self.transaction_time_max / 2);
+        timeout(SILENT_AFTER, begin).await.unwrap_or_else(|silent| {
+            self.close_idle();
+            Err(no_answer(silent))
+        })
+    }
+
+    fn close_idle(&self) {
+        // Bounded, since what others give back meanwhile is idle too.
+        for _ in 0..self.connections_max {
+            let Some(connection) = self.pool.try_acquire() else { break };
+            drop(Loan::new(connection));
+        }
     }
 
     async fn ping(&self) -> Result<(), DbError> {
-        self.begin("BEGIN READ ONLY".to_owned(), None).await?.rollback().await
+        self.begin("BEGIN READ ONLY".to_owned(), self.ends(None)).await?.rollback().await
     }
 }
 
 /// The bound that `migrations/bootstrap.sql` gives the roles; a longer deadline does not lift it.
 const STATEMENT_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// BEGIN waits for no lock and reads no table: a server that has not answered it by then is not going to, on this
+/// connection.
+const SILENT_AFTER: Duration = Duration::from_secs(1);

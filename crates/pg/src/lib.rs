@@ -8,7 +8,8 @@
 //!
 //! Promises: no statement of a tenant-scoped handle runs outside a transaction that has a scope; a scope ends with its
 //! transaction; a caller that goes away leaves no transaction open; a lost connection is noticed when a transaction
-//! begins and replaced there, so that a restart of PostgreSQL is seen only by the calls that were running.
+//! begins and replaced there, so that a restart of PostgreSQL is seen only by the calls that were running; a server that
+//! goes silent without closing its connections costs each call a bounded time and no pool a connection.
 //!
 //! Fails as a [`DbError`], which says whether the work may be tried again. A connection lost during COMMIT is a class of
 //! its own: the transaction may have happened, and only a repetition that recognises its own effect converges.
@@ -19,6 +20,7 @@ mod config;
 mod error;
 mod handle;
 pub mod leadership;
+mod loan;
 pub mod migrate;
 mod role;
 mod scope;

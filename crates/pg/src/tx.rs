@@ -1,39 +1,83 @@
 //! An open transaction.
 
 use std::{
-    future::Future,
     ops::{Deref, DerefMut},
-    pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    time::Duration,
 };
 
-use futures::{FutureExt as _, future::BoxFuture};
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr as _, Transaction, pool::PoolConnection};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, pool::PoolConnection, raw_sql};
+use tokio::{runtime::Handle, time::timeout};
 
-use crate::DbError;
+use crate::{
+    DbError,
+    error::{connection_is_lost, no_answer},
+    loan::Loan,
+};
 
-/// A transaction with its scope and time limit set. Dropped without [`Tx::commit`], it is rolled back.
+/// A ROLLBACK waits for the statement before it, which the server may still be running for a caller that went away.
+const ROLLBACK_TIME_MAX: Duration = Duration::from_secs(1);
+
+const OPEN: &str = "only what consumes the transaction ends it";
+
+/// A transaction with its scope and time limit set. Dropped without [`Tx::commit`], it is rolled back: in the background,
+/// and by closing its connection where the server does not answer that soon.
+///
+/// BEGIN, COMMIT and ROLLBACK have bounds of their own. The whole is bounded by [`crate::AppDb::bounded`] and its twins.
 ///
 /// After a failed statement drop it: PostgreSQL answers a COMMIT of a failed transaction with a silent rollback.
 pub struct Tx {
-    inner: Transaction<'static, Postgres>,
+    /// None once it has ended.
+    loan: Option<Loan>,
+    commit_time_max: Duration,
 }
 
 impl Tx {
-    pub(crate) async fn begin(connection: PoolConnection<Postgres>, statement: String) -> Result<Self, sqlx::Error> {
-        // What Pool::begin_with calls, with the connection already in hand: only this step must outlive its caller.
-        let begin = Transaction::begin(connection, Some(AssertSqlSafe(statement).into_sql_str()));
-        Beginning(Some(begin)).await.map(|inner| Self { inner })
+    /// Cut off on its way, it closes the connection: whether a transaction is open in it nobody knows.
+    pub(crate) async fn begin(
+        connection: PoolConnection<Postgres>,
+        statement: String,
+        commit_time_max: Duration,
+    ) -> Result<Self, sqlx::Error> {
+        let mut loan = Loan::new(connection);
+        raw_sql(AssertSqlSafe(statement)).execute(&mut *loan).await?;
+        Ok(Self { loan: Some(loan), commit_time_max })
     }
 
-    /// Fails as [`DbError::AmbiguousCommit`] where the connection was lost before the answer.
-    pub async fn commit(self) -> Result<(), DbError> {
-        self.inner.commit().await.map_err(DbError::from_commit)
+    /// Fails as [`DbError::AmbiguousCommit`] where the connection was lost, or fell silent, before the answer.
+    pub async fn commit(mut self) -> Result<(), DbError> {
+        let mut loan = self.loan.take().expect(OPEN);
+        match timeout(self.commit_time_max, raw_sql("COMMIT").execute(&mut *loan)).await {
+            Ok(Ok(_)) => loan.give_back(),
+            Ok(Err(error)) => {
+                if !connection_is_lost(&error) {
+                    loan.give_back();
+                }
+                return Err(DbError::from_commit(error));
+            }
+            Err(silent) => return Err(DbError::AmbiguousCommit(Arc::new(no_answer(silent)))),
+        }
+        Ok(())
     }
 
     /// Rolls back and waits for it, which a drop does not.
-    pub async fn rollback(self) -> Result<(), DbError> {
-        Ok(self.inner.rollback().await?)
+    pub async fn rollback(mut self) -> Result<(), DbError> {
+        Ok(roll_back(self.loan.take().expect(OPEN)).await?)
+    }
+}
+
+async fn roll_back(mut loan: Loan) -> Result<(), sqlx::Error> {
+    timeout(ROLLBACK_TIME_MAX, raw_sql("ROLLBACK").execute(&mut *loan)).await.map_err(no_answer)??;
+    loan.give_back();
+    Ok(())
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        // Outside a runtime the process is ending, and the connection with it.
+        if let (Some(loan), Ok(runtime)) = (self.loan.take(), Handle::try_current()) {
+            runtime.spawn(roll_back(loan));
+        }
     }
 }
 
@@ -41,39 +85,12 @@ impl Deref for Tx {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.inner
+        self.loan.as_ref().expect(OPEN)
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.inner
-    }
-}
-
-/// A BEGIN that is on its way. sqlx counts a transaction as open once its BEGIN is answered: a caller that went away just
-/// before would return to the pool a connection with an open transaction in it, and with its scope. So the answer is
-/// awaited even when the caller is gone; the transaction is then dropped, and rolled back, in the ordinary way.
-struct Beginning(Option<BoxFuture<'static, Result<Transaction<'static, Postgres>, sqlx::Error>>>);
-
-impl Future for Beginning {
-    type Output = Result<Transaction<'static, Postgres>, sqlx::Error>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let begin = self.0.as_mut().expect("polled after it was ready");
-        let result = futures::ready!(begin.poll_unpin(context));
-        self.0 = None;
-        Poll::Ready(result)
-    }
-}
-
-impl Drop for Beginning {
-    fn drop(&mut self) {
-        // Outside a runtime the process is ending, and the connection with it.
-        if let Some(begin) = self.0.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(begin);
-        }
+        self.loan.as_mut().expect(OPEN)
     }
 }

@@ -26,7 +26,7 @@ pub use eventually::{Probe, eventually};
 pub use http::{Reply, http_get};
 pub use nix::sys::signal::Signal;
 pub use port::free_port;
-pub use postgres::{Postgres, PostgresOptions};
+pub use postgres::{Frozen, Postgres, PostgresOptions};
 pub use process::{Process, ProcessSpec};
 pub use redis::Redis;
 pub use stack::{JobsInstance, Stack, StackBuilder};

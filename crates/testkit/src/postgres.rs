@@ -131,6 +131,27 @@ impl Postgres {
         Ok(())
     }
 
+    /// The whole server goes silent, with its connections open: a frozen host. Until the guard is dropped.
+    pub fn freeze(&self) -> Result<Frozen> {
+        let postmaster = self.daemon.pid().context("postgres is not running")?;
+        let mut frozen = Frozen(Vec::new());
+        frozen.add(Pid::from_raw(postmaster as i32))?;
+        for child in children_of(postmaster)? {
+            frozen.add(child)?;
+        }
+        Ok(frozen)
+    }
+
+    /// Sessions by their `pg_backend_pid()` go silent, as connections do whose packets the network swallows; others, and
+    /// new ones, are served. On a server of your own: creating and dropping a database waits for every session.
+    pub fn freeze_sessions(&self, backends: &[i32]) -> Result<Frozen> {
+        let mut frozen = Frozen(Vec::new());
+        for backend in backends {
+            frozen.add(Pid::from_raw(*backend))?;
+        }
+        Ok(frozen)
+    }
+
     /// A fast shutdown, as an administrator restarts it: sessions are told and end, commits finish.
     pub async fn stop(&self) -> Result<()> {
         self.daemon.end(Signal::SIGINT, START_WITHIN).await?;
@@ -198,6 +219,27 @@ impl Postgres {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
         command
+    }
+}
+
+/// Processes that are stopped; they go on when this is dropped.
+#[must_use]
+pub struct Frozen(Vec<Pid>);
+
+impl Frozen {
+    fn add(&mut self, process: Pid) -> Result<()> {
+        kill(process, Signal::SIGSTOP).context("cannot stop a process of PostgreSQL")?;
+        self.0.push(process);
+        Ok(())
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for process in &self.0 {
+            // One that has ended needs no waking.
+            let _ = kill(*process, Signal::SIGCONT);
+        }
     }
 }
 

@@ -59,6 +59,9 @@ pub struct Database {
     pub app_connections_max: u32,
     #[serde(default = "task_connections_max")]
     pub task_connections_max: u32,
+    /// How long a transaction of a call, or of a batch of calls, may take. Background work has longer, see PoolConfig.
+    #[serde(default = "transaction_time_max_ms")]
+    pub transaction_time_max_ms: u64,
 }
 
 fn app_connections_max() -> u32 {
@@ -67,6 +70,10 @@ fn app_connections_max() -> u32 {
 
 fn task_connections_max() -> u32 {
     4
+}
+
+fn transaction_time_max_ms() -> u64 {
+    10_000
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -252,6 +259,11 @@ impl Config {
             }
         };
         let (limits, retries, tasks, batches) = (&self.limits, &self.retries, &self.tasks, &self.batches);
+        check(
+            (500..=30_000).contains(&self.database.transaction_time_max_ms),
+            "database.transaction_time_max_ms",
+            "500 to 30,000",
+        );
         check((1_000..=3_600_000).contains(&self.leases.ttl_ms), "leases.ttl_ms", "1,000 to 3,600,000");
         check(limits.running_per_project >= 1, "limits.running_per_project", "1 or more");
         check(limits.projects.iter().all(|project| project.running >= 1), "limits.projects.running", "1 or more");

@@ -65,7 +65,7 @@ pub async fn run(config: Config, scrape: Metrics, shutdown: Shutdown) -> anyhow:
         let mut tasks = TaskSet::new(&shutdown);
         tasks::start(&core, &config.tasks, &uuid::Uuid::now_v7().to_string(), &mut tasks);
         tokio::spawn(hints::listen(redis.clone(), core.hints.dispatch_wake(), core.revoked.clone(), shutdown.token()));
-        tokio::spawn(app.dispatcher.clone().run(app.clone(), shutdown.token()));
+        tokio::spawn(app.dispatcher.clone().run(shutdown.token()));
         health.mark_started();
         let drain_timeout = config.grpc.drain_timeout();
         server.serve(rpc::routes(app.clone(), shutdown.token(), drain_timeout), &health, &shutdown).await?;
@@ -88,12 +88,16 @@ fn config_error(fault: holdfast_fault::Fault) -> anyhow::Error {
 
 fn core(config: &Config, redis: &Redis) -> anyhow::Result<Core> {
     let database = &config.database;
-    let pool = |url: &DatabaseUrl, connections_max| PoolConfig { connections_max, ..PoolConfig::new(url.clone()) };
+    let background = PoolConfig::new(database.task_url.clone()).with_connections_max(database.task_connections_max);
+    let calls = |url: &DatabaseUrl, connections_max| PoolConfig {
+        transaction_time_max_ms: database.transaction_time_max_ms,
+        ..PoolConfig::new(url.clone()).with_connections_max(connections_max)
+    };
     let read_url = database.read_url.as_ref().unwrap_or(&database.app_url);
     Ok(Core {
-        app_db: AppDb::open(&pool(&database.app_url, database.app_connections_max), SERVICE)?,
-        task_db: TaskDb::open(&pool(&database.task_url, database.task_connections_max), SERVICE)?,
-        read_db: ReadDb::open(&pool(read_url, database.task_connections_max), SERVICE)?,
+        app_db: AppDb::open(&calls(&database.app_url, database.app_connections_max), SERVICE)?,
+        task_db: TaskDb::open(&background, SERVICE)?,
+        read_db: ReadDb::open(&calls(read_url, database.task_connections_max), SERVICE)?,
         limits: config.limits().map_err(config_error)?,
         encode: wire::event::encode,
         hints: Hints::new(redis),
@@ -120,7 +124,7 @@ fn watch_dependencies(health: &Health, core: &Arc<Core>, redis: &Redis, shutdown
 /// first.
 async fn wait_for_schema(core: &Core, weeks_ahead: i32, shutdown: &Shutdown) -> bool {
     loop {
-        let problem = match migrate::is_current(core.app_db.pool(), SCHEMA).await {
+        let problem = match core.app_db.bounded(migrate::is_current(core.app_db.pool(), SCHEMA)).await {
             Ok(true) => match tasks::ensure_partitions(core, weeks_ahead).await {
                 Ok(_) => return true,
                 Err(fault) => fault.message.clone(),

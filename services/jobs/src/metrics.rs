@@ -27,6 +27,11 @@ pub(crate) fn submissions_refused(cause: &'static str, jobs: usize) {
     counter!("jobs_submissions_refused_total", "cause" => cause).increment(jobs as u64);
 }
 
+/// Jobs that a waiting worker had in the transaction of their submission.
+pub(crate) fn matched(jobs: usize) {
+    counter!("jobs_matched_total").increment(jobs as u64);
+}
+
 pub(crate) fn over_soft_limit() {
     counter!("jobs_queue_soft_limit_total").increment(1);
 }

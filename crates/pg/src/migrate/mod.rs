@@ -24,7 +24,7 @@ pub use bootstrap::{Passwords, bootstrap};
 pub use rehearsal::{Rehearsal, rehearse};
 pub use snapshot::snapshot;
 
-use crate::{DatabaseUrl, DbError};
+use crate::{DatabaseUrl, DbError, loan::Loan};
 use set::Set;
 
 /// A migration that was not done.
@@ -112,7 +112,9 @@ pub async fn status(url: &DatabaseUrl, schema: &str) -> Result<Vec<Step>, Migrat
 /// before they contract, so that services of two versions can run at once.
 pub async fn is_current(pool: &PgPool, schema: &str) -> Result<bool, MigrateError> {
     let set = Set::of(schema)?;
-    let applied = applied(&mut *pool.acquire().await?, set).await?;
+    let mut loan = Loan::new(pool.acquire().await?);
+    let applied = applied(&mut loan, set).await?;
+    loan.give_back();
     Ok(steps(set, &applied).iter().all(|step| matches!(step.state, StepState::Applied | StepState::Unknown)))
 }
 

@@ -6,6 +6,7 @@ mod leadership;
 mod migrate;
 mod restart;
 mod scope;
+mod silent;
 mod snapshot;
 
 use holdfast_ids::TenantId;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use holdfast_caller::Caller;
 use holdfast_fault::Fault;
 use holdfast_ids::{JobId, LeaseId};
-use holdfast_pg::coalescer::BatchJob;
+use holdfast_pg::coalescer::{BatchJob, Coalescer};
 use holdfast_pg::{TenantScope, Tx};
 
-use super::{App, Asking, Core, authorise, blames_an_item, retrying};
+use super::lease::Leased;
+use super::{Asking, Core, authorise, blames_an_item, retrying};
 use crate::domain::job::{Job, State, StateName, Time};
 use crate::domain::payload::Payload;
 use crate::domain::payload_hash::check_json;
@@ -106,7 +107,19 @@ impl From<NotCounted> for Fault {
     }
 }
 
-impl App {
+/// Where answers are given. Cheap to clone.
+#[derive(Clone)]
+pub struct Answering {
+    core: Arc<Core>,
+    batches: Arc<Coalescer<Answers>>,
+}
+
+impl Answering {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        let batches = Arc::new(Coalescer::new(Answers { core: core.clone() }, core.limits.batches.answers));
+        Self { core, batches }
+    }
+
     pub async fn answer(&self, asking: &Asking, lease: LeaseRef, verdict: Verdict) -> Result<Answered, Fault> {
         if let Verdict::Complete(result) = &verdict {
             check_json(&result.data, &result.content_type).map_err(|error| bad_json("result.data", error))?;
@@ -121,11 +134,29 @@ impl App {
             request_id: asking.request_id.clone(),
             traceparent: asking.traceparent.clone(),
         };
-        Ok(self.answers.submit(answer).await.map_err(Fault::from)??)
+        Ok(self.batches.submit(answer).await.map_err(Fault::from)??)
+    }
+
+    /// Releases leases that nobody took note of, at no cost of an attempt.
+    pub fn give_back(&self, asking: &Asking, jobs: &[Leased]) {
+        for job in jobs {
+            let lease = LeaseRef { job_id: job.job.facts.job_id, lease_id: job.lease.lease_id, fence: job.lease.fence };
+            let (answering, asking) = (self.clone(), asking.clone());
+            tokio::spawn(async move {
+                if let Err(fault) = answering.answer(&asking, lease, Verdict::Release).await {
+                    // It runs out by itself.
+                    tracing::info!(reason = fault.wire_name(), "a lease that nobody took could not be given back");
+                }
+            });
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        self.batches.close().await;
     }
 }
 
-/// The batch job behind [`App::answer`].
+/// The batch job behind [`Answering::answer`].
 #[derive(Debug)]
 pub struct Answers {
     core: Arc<Core>,
@@ -153,7 +184,7 @@ impl BatchJob for Answers {
             let mut seen = std::collections::HashSet::new();
             let (round, later): (Vec<usize>, Vec<usize>) =
                 open.iter().partition(|index| seen.insert(items[**index].lease.job_id));
-            for (index, outcome) in round.iter().zip(retrying(|| self.round(items, &round)).await?) {
+            for (index, outcome) in round.iter().zip(retrying(&self.core.app_db, || self.round(items, &round)).await?) {
                 outcomes[*index] = Some(outcome);
             }
             open = later;
@@ -165,10 +196,6 @@ impl BatchJob for Answers {
 }
 
 impl Answers {
-    pub fn new(core: Arc<Core>) -> Self {
-        Self { core }
-    }
-
     /// One transaction over answers for different jobs.
     async fn round(&self, items: &[Answer], round: &[usize]) -> Result<Vec<Result<Answered, NotCounted>>, StoreError> {
         let tenants: Vec<_> = round.iter().flat_map(|index| scope_of(&items[*index].tenants)).collect();

@@ -32,7 +32,7 @@ impl App {
         reason: String,
         key: IdempotencyKey,
     ) -> Result<Cancelled, Fault> {
-        let outcome = retrying(|| self.cancel_once(asking, job_id, &reason, &key)).await?;
+        let outcome = retrying(&self.core.app_db, || self.cancel_once(asking, job_id, &reason, &key)).await?;
         match outcome {
             Outcome::NotFound => Err(job_not_found()),
             Outcome::Refused(refusal) => Err(refusal.into()),

@@ -54,7 +54,7 @@ impl App {
         let hash = payload_hash::of_reservation(request, content_type).map_err(|error| bad_json("request", error))?;
         let window = self.core.limits.intents.terms(&scope.intent).key_window;
         let terms = Terms { window_ms: window.as_millis() as i64, lease_ms: lease.as_millis() as i64 };
-        retrying(|| self.reserve_once(asking, &scope, &hash, terms)).await?.ok_or_else(|| {
+        retrying(&self.core.app_db, || self.reserve_once(asking, &scope, &hash, terms)).await?.ok_or_else(|| {
             Fault::new(
                 Reason::Job409IdempotencyConflict,
                 "the idempotency key was used in its window for another request",
@@ -132,7 +132,7 @@ impl App {
     ) -> Result<(Time, bool), Fault> {
         let scope = key_scope(asking, named)?;
         payload_hash::check_json(&outcome.data, &outcome.content_type).map_err(|error| bad_json("outcome", error))?;
-        retrying(|| self.complete_key_once(asking, &scope, token, &outcome)).await?
+        retrying(&self.core.app_db, || self.complete_key_once(asking, &scope, token, &outcome)).await?
     }
 
     async fn complete_key_once(
@@ -162,11 +162,16 @@ impl App {
 
     pub async fn get_key(&self, asking: &Asking, named: NamedKey) -> Result<SeenKey, Fault> {
         let scope = key_scope(asking, named)?;
-        let begun = self.core.app_db.begin(&TenantScope::one(&scope.tenant_id), asking.deadline).await;
-        let mut tx = begun.map_err(StoreError::from)?;
-        let locked = key_lock(&mut tx, &scope).await?.ok_or_else(key_not_found)?;
-        tx.rollback().await.map_err(StoreError::from)?;
+        let looked = self.core.app_db.bounded(self.get_key_once(asking, &scope)).await?;
+        let locked = looked.ok_or_else(key_not_found)?;
         Ok(SeenKey { head: locked.head, first_seen_at: locked.first_seen_at, last_seen_at: locked.last_seen_at })
+    }
+
+    async fn get_key_once(&self, asking: &Asking, scope: &KeyScope) -> Result<Option<LockedKey>, StoreError> {
+        let mut tx = self.core.app_db.begin(&TenantScope::one(&scope.tenant_id), asking.deadline).await?;
+        let locked = key_lock(&mut tx, scope).await?;
+        tx.rollback().await?;
+        Ok(locked)
     }
 }
 

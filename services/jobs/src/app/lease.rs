@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_fault::Fault;
 use holdfast_ids::{ActorId, JobId, LeaseId, WorkerId};
@@ -12,7 +13,7 @@ use super::answer::{LeaseRef, scope_of};
 use super::{App, Asking, Core, authorise, blames_an_item, retrying};
 use crate::domain::job::{Job, Lease, State, Time};
 use crate::domain::payload::Payload;
-use crate::domain::transition::{self, Cause, Refusal, Take};
+use crate::domain::transition::{self, Cause, Refusal, Take, Transition};
 use crate::error::job_not_found;
 use crate::store::StoreError;
 use crate::store::claim::{Candidates, Cursor, Wanted, candidates_scan};
@@ -27,6 +28,21 @@ pub struct Taker {
     pub request_id: String,
 }
 
+impl Taker {
+    /// The transition by which a queued job becomes this taker's.
+    pub(super) fn lease(&self, job: Job, ttl: Duration, now: Time) -> Result<(Transition, Cause), Refusal> {
+        let take = Take { lease_id: LeaseId::new(), worker_id: self.worker_id.to_string(), ttl };
+        let cause = Cause {
+            actor_id: self.actor_id.clone(),
+            worker_id: Some(self.worker_id.to_string()),
+            command: None,
+            request_id: self.request_id.clone(),
+            traceparent: job.facts.traceparent.clone(),
+        };
+        Ok((transition::lease(job, take, now)?, cause))
+    }
+}
+
 /// A job handed to a worker.
 #[derive(Debug, Clone)]
 pub struct Leased {
@@ -35,13 +51,20 @@ pub struct Leased {
     pub payload: Payload,
     /// Since when the job was ready.
     pub ready_at: Time,
-    /// Which of the takers got it.
-    pub taker: usize,
+}
+
+impl Leased {
+    /// A job that was moved to running; None where it was not.
+    pub(super) fn of(job: Job, payload: Payload, ready_at: Option<Time>) -> Option<Self> {
+        let State::Running(lease) = job.state.clone() else { return None };
+        Some(Self { lease, payload, ready_at: ready_at?, job })
+    }
 }
 
 /// What a claim came to.
 #[derive(Debug, Default)]
 pub struct Claimed {
+    /// For the first of the takers, in their order.
     pub leased: Vec<Leased>,
     /// Where the next scan goes on; None where this one reached the end.
     pub cursor: Option<Cursor>,
@@ -49,7 +72,12 @@ pub struct Claimed {
 
 impl Core {
     /// Leases ready jobs, one to each taker, from the projects after the cursor on.
-    pub(super) async fn claim(&self, wanted: &Wanted, after: &Cursor, takers: &[Taker]) -> Result<Claimed, StoreError> {
+    pub(super) async fn claim(
+        &self,
+        wanted: &Wanted,
+        after: &Cursor,
+        takers: &[Arc<Taker>],
+    ) -> Result<Claimed, StoreError> {
         let jobs_max = takers.len().min(self.limits.dispatch.claim_jobs_max);
         let mut tx = self.app_db.begin(&TenantScope::new(&wanted.tenants)?, None).await?;
         let candidates = candidates_scan(&mut tx, wanted, after, &self.limits.running, jobs_max as i64).await?;
@@ -66,14 +94,12 @@ impl Core {
             handed.into_iter().map(|handed| (handed.job_id, handed.payload)).collect();
         let leased = steps
             .into_iter()
-            .enumerate()
-            .filter_map(|(taker, step)| {
-                let job = step.transition.after;
-                let State::Running(lease) = job.state.clone() else { return None };
-                let payload = payloads.remove(&job.facts.job_id)?;
-                Some(Leased { lease, payload, ready_at: step.queued_since?, taker, job })
+            .map(|step| {
+                let job_id = step.transition.after.facts.job_id;
+                let payload = payloads.remove(&job_id).ok_or(StoreError::LostLock)?;
+                Leased::of(step.transition.after, payload, step.queued_since).ok_or(StoreError::LostLock)
             })
-            .collect();
+            .collect::<Result<_, _>>()?;
         Ok(Claimed { leased, cursor })
     }
 
@@ -82,7 +108,7 @@ impl Core {
         &self,
         tx: &mut holdfast_pg::Tx,
         candidates: &Candidates,
-        takers: &[Taker],
+        takers: &[Arc<Taker>],
     ) -> Result<Vec<Step>, StoreError> {
         let mut loaded: HashMap<_, _> = jobs_load(tx, &candidates.locked)
             .await?
@@ -99,17 +125,7 @@ impl Core {
                 break;
             }
             let Some(taker) = takers.next() else { break };
-            let take =
-                Take { lease_id: LeaseId::new(), worker_id: taker.worker_id.to_string(), ttl: self.limits.lease_ttl };
-            let traceparent = locked.job.facts.traceparent.clone();
-            let Ok(transition) = transition::lease(locked.job, take, locked.now) else { continue };
-            let cause = Cause {
-                actor_id: taker.actor_id.clone(),
-                worker_id: Some(taker.worker_id.to_string()),
-                command: None,
-                request_id: taker.request_id.clone(),
-                traceparent,
-            };
+            let Ok((transition, cause)) = taker.lease(locked.job, self.limits.lease_ttl, locked.now) else { continue };
             steps.push(Step { transition, cause, queued_since: Some(*queued_since) });
         }
         Ok(steps)
@@ -227,6 +243,6 @@ impl BatchJob for Extensions {
     }
 
     async fn run(&self, items: &[Extension]) -> Result<Vec<Result<Self::Output, StoreError>>, StoreError> {
-        Ok(retrying(|| self.extend_once(items)).await?.into_iter().map(Ok).collect())
+        Ok(retrying(&self.core.app_db, || self.extend_once(items)).await?.into_iter().map(Ok).collect())
     }
 }

@@ -4,10 +4,12 @@ pub mod answer;
 pub mod authorise;
 pub mod cancel;
 pub mod dispatch;
+mod folded;
 pub mod keys;
 pub mod lease;
 pub mod limits;
 pub mod read;
+mod seats;
 pub mod submit;
 
 use std::sync::Arc;
@@ -103,7 +105,7 @@ pub struct App {
     pub core: Arc<Core>,
     pub(crate) submissions: Arc<Coalescer<submit::Submissions>>,
     pub(crate) reads: Arc<Coalescer<read::Reads>>,
-    pub(crate) answers: Arc<Coalescer<answer::Answers>>,
+    pub answers: answer::Answering,
     pub(crate) extensions: Arc<Coalescer<lease::Extensions>>,
     pub dispatcher: dispatch::Dispatcher,
 }
@@ -111,12 +113,15 @@ pub struct App {
 impl App {
     pub fn new(core: Arc<Core>) -> Self {
         let batches = core.limits.batches;
+        let answers = answer::Answering::new(core.clone());
+        let dispatcher = dispatch::Dispatcher::new(core.clone(), answers.clone());
+        let submissions = submit::Submissions::new(core.clone(), dispatcher.clone());
         Self {
-            submissions: Arc::new(Coalescer::new(submit::Submissions::new(core.clone()), batches.submissions)),
+            submissions: Arc::new(Coalescer::new(submissions, batches.submissions)),
             reads: Arc::new(Coalescer::new(read::Reads::new(core.clone()), batches.reads)),
-            answers: Arc::new(Coalescer::new(answer::Answers::new(core.clone()), batches.answers)),
+            answers,
             extensions: Arc::new(Coalescer::new(lease::Extensions::new(core.clone()), batches.extensions)),
-            dispatcher: dispatch::Dispatcher::new(core.clone()),
+            dispatcher,
             core,
         }
     }
@@ -127,19 +132,19 @@ impl App {
     }
 }
 
-/// Runs a transaction again where it lost against another one: nothing of it was done.
-pub(crate) async fn retrying<T, F>(mut transaction: impl FnMut() -> F) -> Result<T, StoreError>
+/// Runs a transaction within its time, and again where it lost against another one: nothing of it was done.
+pub(crate) async fn retrying<T, F>(db: &AppDb, mut transaction: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
     const TRIES: usize = 3;
     for _ in 1..TRIES {
-        match transaction().await {
+        match db.bounded(transaction()).await {
             Err(StoreError::Db(DbError::Conflict(_)) | StoreError::Raced) => metrics::transaction_retried(),
             outcome => return outcome,
         }
     }
-    transaction().await
+    db.bounded(transaction()).await
 }
 
 /// Whether an error is the fault of an item of a batch, and not of the database or the batch.

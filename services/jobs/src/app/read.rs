@@ -23,10 +23,13 @@ impl App {
 
     pub async fn list(&self, asking: &Asking, listing: Listing) -> Result<Vec<SeenJob>, Fault> {
         authorise::project(&asking.caller, &listing.project_id)?;
-        let scope = TenantScope::one(&listing.tenant_id);
-        let mut tx = self.core.read_db.begin(&scope, asking.deadline).await.map_err(StoreError::from)?;
-        let jobs = jobs_list(&mut tx, &listing).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        Ok(self.core.read_db.bounded(self.list_once(asking, &listing)).await?)
+    }
+
+    async fn list_once(&self, asking: &Asking, listing: &Listing) -> Result<Vec<SeenJob>, StoreError> {
+        let mut tx = self.core.read_db.begin(&TenantScope::one(&listing.tenant_id), asking.deadline).await?;
+        let jobs = jobs_list(&mut tx, listing).await?;
+        tx.commit().await?;
         Ok(jobs)
     }
 
@@ -38,17 +41,31 @@ impl App {
         events_max: i64,
     ) -> Result<Vec<SeenEvent>, Fault> {
         let caller = &asking.caller;
-        let scope = TenantScope::new(&caller.tenants).map_err(StoreError::from)?;
-        let mut tx = self.core.read_db.begin(&scope, asking.deadline).await.map_err(StoreError::from)?;
-        let mut events = job_events_list(&mut tx, job_id, &caller.tenants, after_seq, events_max).await?;
-        if events.is_empty() && after_seq > 0 {
-            // Past the last page, or no such job: only the first row can tell.
-            let first = job_events_list(&mut tx, job_id, &caller.tenants, 0, 1).await?;
-            return if first.is_empty() { Err(job_not_found()) } else { Ok(events) };
+        let (mut events, exists) =
+            self.core.read_db.bounded(self.events_once(asking, job_id, after_seq, events_max)).await?;
+        if events.is_empty() && exists {
+            return Ok(events);
         }
-        tx.commit().await.map_err(StoreError::from)?;
         events.retain(|event| event.project_id.parse().is_ok_and(|project| authorise::has_project(caller, &project)));
         if events.is_empty() { Err(job_not_found()) } else { Ok(events) }
+    }
+
+    /// The events, and whether the job has any at all.
+    async fn events_once(
+        &self,
+        asking: &Asking,
+        job_id: JobId,
+        after_seq: i64,
+        events_max: i64,
+    ) -> Result<(Vec<SeenEvent>, bool), StoreError> {
+        let tenants = &asking.caller.tenants;
+        let mut tx = self.core.read_db.begin(&TenantScope::new(tenants)?, asking.deadline).await?;
+        let events = job_events_list(&mut tx, job_id, tenants, after_seq, events_max).await?;
+        // Past the last page, or no such job: only the first row can tell.
+        let exists =
+            !events.is_empty() || (after_seq > 0 && !job_events_list(&mut tx, job_id, tenants, 0, 1).await?.is_empty());
+        tx.commit().await?;
+        Ok((events, exists))
     }
 }
 
@@ -79,6 +96,12 @@ impl BatchJob for Reads {
     }
 
     async fn run(&self, items: &[Sought]) -> Result<Vec<Result<Option<SeenJob>, StoreError>>, StoreError> {
+        self.core.app_db.bounded(self.get_all(items)).await
+    }
+}
+
+impl Reads {
+    async fn get_all(&self, items: &[Sought]) -> Result<Vec<Result<Option<SeenJob>, StoreError>>, StoreError> {
         let tenants: Vec<_> = items.iter().flat_map(|item| scope_of(&item.tenants)).collect();
         let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, None).await?;
         let jobs = jobs_get(&mut tx, items).await?;

@@ -1,6 +1,6 @@
 //! Submitting: one decision a key, whatever the number of callers, batches and instances.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,10 @@ use holdfast_ids::{IdempotencyKey, Intent, JobId, LedgerId, ProjectId, TenantId}
 use holdfast_pg::coalescer::BatchJob;
 use holdfast_pg::{TenantScope, Tx};
 
+use super::dispatch::Dispatcher;
+use super::folded::{Decided, Folded};
+use super::lease::Leased;
+use super::seats::Place;
 use super::{App, Asking, Core, authorise, blames_an_item, retrying};
 use crate::domain::job::{Queue, StateName, Tier, Time};
 use crate::domain::payload::Payload;
@@ -18,8 +22,8 @@ use crate::error::bad_json;
 use crate::metrics;
 use crate::store::StoreError;
 use crate::store::submit::{
-    Candidate, InWindow, Intake, New, has_infra, infra_depths, jobs_insert, key_heads_claim_if_free,
-    key_heads_in_window, ledger_touch, project_slots_create,
+    Candidate, Intake, New, RoomAsked, has_infra, infra_depths, jobs_insert, key_heads_claim_if_free,
+    key_heads_in_window, ledger_touch, project_slots_create, slots_take_if_free,
 };
 
 /// A submission as the caller sent it, well-formed.
@@ -162,14 +166,14 @@ fn tightened(field: &str, asked: Option<i64>, limit: i64, unit: &str) -> Result<
 }
 
 /// The batch job behind [`App::submit`].
-#[derive(Debug)]
 pub struct Submissions {
     core: Arc<Core>,
+    dispatcher: Dispatcher,
 }
 
 impl Submissions {
-    pub fn new(core: Arc<Core>) -> Self {
-        Self { core }
+    pub(super) fn new(core: Arc<Core>, dispatcher: Dispatcher) -> Self {
+        Self { core, dispatcher }
     }
 }
 
@@ -188,7 +192,7 @@ impl BatchJob for Submissions {
     }
 
     async fn run(&self, items: &[Submission]) -> Result<Vec<Result<Self::Output, StoreError>>, StoreError> {
-        let outcomes = retrying(|| self.run_once(items)).await?;
+        let outcomes = retrying(&self.core.app_db, || self.run_once(items)).await?;
         let queued =
             outcomes.iter().filter(|outcome| outcome.as_ref().is_ok_and(|submitted| !submitted.replayed)).count();
         if queued > 0 {
@@ -206,12 +210,17 @@ impl Submissions {
     async fn run_once(&self, items: &[Submission]) -> Result<Vec<Result<Submitted, Refused>>, StoreError> {
         let scope = TenantScope::new(items.iter().map(|item| &item.scope.tenant_id))?;
         let folded = Folded::of(items);
+        // Given back, whatever happens, by those that do not come to be leased.
+        let mut places = self.dispatcher.match_with(folded.leaders.iter().map(|index| (*index, &items[*index])));
         let mut full: HashMap<usize, Queue> = HashMap::new();
         loop {
             let mut tx = self.core.app_db.begin(&scope, None).await?;
-            match self.attempt(&mut tx, items, &folded, &full).await? {
-                Attempt::Fits(decided) => {
+            match self.attempt(&mut tx, items, &folded, &full, &places).await? {
+                Attempt::Fits { decided, leased } => {
                     tx.commit().await?;
+                    metrics::matched(leased.len());
+                    let handed = leased.into_iter().filter_map(|(index, job)| Some((places.remove(&index)?, job)));
+                    self.dispatcher.hand_out(handed);
                     return Ok(folded.outcomes(items, &decided, &full));
                 }
                 Attempt::TooMany(surplus) => {
@@ -229,6 +238,7 @@ impl Submissions {
         items: &[Submission],
         folded: &Folded,
         full: &HashMap<usize, Queue>,
+        places: &HashMap<usize, Place>,
     ) -> Result<Attempt, StoreError> {
         let mut decided: HashMap<usize, Decided> = HashMap::new();
         let candidates: Vec<(usize, Candidate<'_>)> = folded
@@ -252,20 +262,57 @@ impl Submissions {
         let (mut taken, mut news) = (full.keys().copied().collect::<Vec<_>>(), Vec::new());
         for (index, candidate) in candidates {
             match opened.remove(&candidate.ledger_id) {
-                Some(opened) => {
-                    decided.insert(index, Decided::New { job_id: candidate.job_id, opened: opened.clone() });
-                    news.push((index, New { candidate, opened }));
-                }
+                Some(opened) => news.push((index, New::queued(candidate, opened))),
                 None => taken.push(index),
             }
         }
         self.read_taken(tx, items, taken, full, &mut decided).await?;
-        if !news.is_empty()
-            && let Some(surplus) = self.insert(tx, &news).await?
-        {
+        if news.is_empty() {
+            return Ok(Attempt::Fits { decided, leased: Vec::new() });
+        }
+        self.lease_matched(tx, &mut news, places).await?;
+        if let Some(surplus) = self.insert(tx, &news).await? {
             return Ok(Attempt::TooMany(surplus));
         }
-        Ok(Attempt::Fits(decided))
+        let mut leased = Vec::new();
+        for (index, New { candidate, opened, submitted, leased: moved }) in news {
+            let job = moved.unwrap_or(submitted).0.after;
+            let (job_id, state) = (candidate.job_id, job.state.name());
+            let (payload, ready_at) = (candidate.submission.payload.clone(), opened.opened_at);
+            leased.extend(Leased::of(job, payload, Some(ready_at)).map(|job| (index, job)));
+            decided.insert(index, Decided::New { job_id, state, opened });
+        }
+        Ok(Attempt::Fits { decided, leased })
+    }
+
+    /// Leases the new jobs that have a place at once, as far as their projects have room for them.
+    async fn lease_matched(
+        &self,
+        tx: &mut Tx,
+        news: &mut [(usize, New<'_>)],
+        places: &HashMap<usize, Place>,
+    ) -> Result<(), StoreError> {
+        let mut asked: BTreeMap<(String, String), i32> = BTreeMap::new();
+        for (index, new) in news.iter() {
+            if places.contains_key(index) {
+                *asked.entry(project_of(new)).or_default() += 1;
+            }
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let asked: Vec<RoomAsked> = asked
+            .into_iter()
+            .map(|((tenant_id, project_id), jobs)| RoomAsked { tenant_id, project_id, jobs })
+            .collect();
+        let given = slots_take_if_free(tx, &asked, &self.core.limits.running).await?;
+        for (index, new) in news.iter_mut() {
+            let Some(place) = places.get(index).filter(|_| given.contains(&project_of(new))) else { continue };
+            let queued = new.submitted.0.after.clone();
+            // A new job is queued, and what is queued can be leased.
+            new.leased = place.taker.lease(queued, self.core.limits.lease_ttl, new.opened.opened_at).ok();
+        }
+        Ok(())
     }
 
     /// Reads the windows that were open already, and notes that their keys were seen again.
@@ -307,11 +354,7 @@ impl Submissions {
         tx: &mut Tx,
         news: &[(usize, New<'_>)],
     ) -> Result<Option<HashMap<usize, Queue>>, StoreError> {
-        let (indices, rows): (Vec<usize>, Vec<New<'_>>) = news
-            .iter()
-            .map(|(index, new)| (*index, New { candidate: new.candidate, opened: new.opened.clone() }))
-            .unzip();
-        let intakes = jobs_insert(tx, &rows, self.core.encode).await?;
+        let intakes = jobs_insert(tx, news.iter().map(|(_, new)| new), self.core.encode).await?;
         let unseen: Vec<&Intake> = intakes.iter().filter(|intake| !intake.has_slots).collect();
         if !unseen.is_empty() {
             project_slots_create(tx, &unseen).await?;
@@ -327,27 +370,31 @@ impl Submissions {
                 over.insert(key, intake.project_depth - depth.project_hard);
             }
         }
-        if has_infra(&rows) {
+        if has_infra(news.iter().map(|(_, new)| new)) {
             let tenants: HashSet<String> =
-                rows.iter().map(|new| new.candidate.submission.scope.tenant_id.to_string()).collect();
+                news.iter().map(|(_, new)| new.candidate.submission.scope.tenant_id.to_string()).collect();
             for (tenant_id, waiting) in infra_depths(tx, &tenants.into_iter().collect::<Vec<_>>()).await? {
                 if waiting > depth.infra_hard {
                     over.insert((Queue::Infra, tenant_id, String::new()), waiting - depth.infra_hard);
                 }
             }
         }
-        Ok(surplus(&indices, &rows, over))
+        Ok(surplus(news, over))
     }
+}
+
+fn project_of(new: &New<'_>) -> (String, String) {
+    let scope = &new.candidate.submission.scope;
+    (scope.tenant_id.to_string(), scope.project_id.to_string())
 }
 
 /// The last submissions of each queue that is over, as many as it is over by.
 fn surplus(
-    indices: &[usize],
-    news: &[New<'_>],
+    news: &[(usize, New<'_>)],
     mut over: HashMap<(Queue, String, String), i64>,
 ) -> Option<HashMap<usize, Queue>> {
     let mut surplus = HashMap::new();
-    for (index, new) in indices.iter().zip(news).rev() {
+    for (index, new) in news.iter().rev() {
         let submission = new.candidate.submission;
         let project = match submission.queue {
             Queue::Project => submission.scope.project_id.to_string(),
@@ -364,67 +411,6 @@ fn surplus(
 }
 
 enum Attempt {
-    Fits(HashMap<usize, Decided>),
+    Fits { decided: HashMap<usize, Decided>, leased: Vec<(usize, Leased)> },
     TooMany(HashMap<usize, Queue>),
-}
-
-/// What became of a key.
-enum Decided {
-    New { job_id: JobId, opened: crate::store::submit::Opened },
-    Taken(InWindow),
-}
-
-/// Submissions under one key within a batch: the first leads, the others are answered as if they had come later.
-struct Folded {
-    leaders: Vec<usize>,
-    leader_of: Vec<usize>,
-}
-
-impl Folded {
-    fn of(items: &[Submission]) -> Self {
-        let mut first: HashMap<&KeyScope, usize> = HashMap::new();
-        let leader_of: Vec<usize> =
-            items.iter().enumerate().map(|(index, item)| *first.entry(&item.scope).or_insert(index)).collect();
-        let mut leaders: Vec<usize> = first.into_values().collect();
-        leaders.sort_unstable();
-        Self { leaders, leader_of }
-    }
-
-    fn outcomes(
-        &self,
-        items: &[Submission],
-        decided: &HashMap<usize, Decided>,
-        full: &HashMap<usize, Queue>,
-    ) -> Vec<Result<Submitted, Refused>> {
-        items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| {
-                let leader = self.leader_of[index];
-                match decided.get(&leader) {
-                    Some(Decided::New { job_id, opened }) if item.payload_hash == items[leader].payload_hash => {
-                        Ok(Submitted {
-                            job_id: *job_id,
-                            state: StateName::Queued,
-                            replayed: index != leader,
-                            window_end: opened.window_end,
-                            generation: opened.generation,
-                        })
-                    }
-                    Some(Decided::Taken(window)) if window.payload_hash == item.payload_hash => match window.job {
-                        Some((job_id, state)) => Ok(Submitted {
-                            job_id,
-                            state,
-                            replayed: true,
-                            window_end: window.window_end,
-                            generation: window.generation,
-                        }),
-                        None => Err(Refused::Conflict),
-                    },
-                    Some(_) => Err(Refused::Conflict),
-                    None => Err(Refused::QueueFull { queue: full.get(&leader).copied().unwrap_or(item.queue) }),
-                }
-            })
-            .collect()
-    }
 }

@@ -35,6 +35,13 @@ pub struct Submission {
     pub traceparent: String,
 }
 
+impl Submission {
+    /// Whether a worker that waits may have it at once. Work of the infra queue is always claimed, in its order.
+    pub fn may_run_at_once(&self) -> bool {
+        self.queue == Queue::Project && self.run_after.is_none()
+    }
+}
+
 /// Every field beside the payload that changes what a submission means, as the caller sent it: what configuration fills in
 /// may change between a call and its repetition and is left out.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use holdfast_ids::{ActorId, LeaseId};
 
-use super::job::{Clock, Failure, Job, LEASE_LOST, Lease, Progressed, State, StateName, Time};
+use super::job::{Clock, Facts, Failure, Job, LEASE_LOST, Lease, Progressed, State, StateName, Time};
 use super::payload::Payload;
 use super::retry::RetryPolicy;
 
@@ -62,6 +62,21 @@ pub struct Take {
 /// backup cannot hand out a token that was seen before.
 fn next_fence(last: i64, now: Time) -> i64 {
     (last + 1).max(now.timestamp_micros())
+}
+
+/// Nothing -> queued.
+pub fn submit(facts: Facts, payload: &Payload) -> Transition {
+    let progressed =
+        Progressed { seq: 1, attempt: 0, fence: 0, run_ms: 0, last_failure: None, retry_since: None, started_at: None };
+    let payload_digest = *blake3::hash(&payload.data).as_bytes();
+    Transition {
+        occurred_at: facts.created_at,
+        after: Job { facts, state: State::Queued, progressed },
+        from: None,
+        ended_lease: None,
+        detail: "submitted".to_owned(),
+        said: Said::Queued { released: false, payload_digest, payload_bytes: payload.data.len() },
+    }
 }
 
 /// queued, retrying -> running. A job whose run budget is already spent is not leased: see [`expire`].

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::Rpc;
 use super::workers::taker;
 use crate::app::answer::{Answered, LeaseRef, Verdict};
-use crate::app::dispatch::{SessionSeat, give_back};
+use crate::app::dispatch::SessionSeat;
 use crate::app::lease::{Leased, Renewal};
 use crate::app::{Asking, Refusal, Revoked, Time};
 use crate::metrics;
@@ -254,7 +254,7 @@ impl Session {
                 Verdict::Fail(_) => ("fail.", |answered| Outcome::Failed(answered.into())),
                 Verdict::Release => ("drain.", |_| Outcome::Released(pb::work_response::Released {})),
             };
-            let answered = app.answer(&asking, lease, verdict).await.map_err(|fault| fault.under(member));
+            let answered = app.answers.answer(&asking, lease, verdict).await.map_err(|fault| fault.under(member));
             Finished::Answered { lease, outcome: answered.map(outcome) }
         }));
     }
@@ -266,11 +266,11 @@ impl Session {
             self.held.insert(lease.lease_id, (lease, job.lease.expires_at));
             if self.leaving.is_some() || !self.inbound_open {
                 // Claimed just before the worker asked for no more.
-                give_back(&self.rpc.app, &self.asking, std::slice::from_ref(&job));
+                self.rpc.app.answers.give_back(&self.asking, std::slice::from_ref(&job));
                 self.let_go(lease.lease_id);
             } else if let Err(end) = send(&self.out, Out::Leased(job.clone().into())).await {
-                give_back(&self.rpc.app, &self.asking, std::slice::from_ref(&job));
-                give_back(&self.rpc.app, &self.asking, &jobs.collect::<Vec<_>>());
+                self.rpc.app.answers.give_back(&self.asking, std::slice::from_ref(&job));
+                self.rpc.app.answers.give_back(&self.asking, &jobs.collect::<Vec<_>>());
                 return Err(end);
             }
         }
@@ -386,7 +386,7 @@ impl Session {
     fn hand_back_unsent(&mut self) {
         self.seat.jobs.close();
         while let Ok(jobs) = self.seat.jobs.try_recv() {
-            give_back(&self.rpc.app, &self.asking, &jobs);
+            self.rpc.app.answers.give_back(&self.asking, &jobs);
         }
     }
 }

@@ -69,13 +69,13 @@ impl WorkerService for Rpc {
     ) -> Result<Response<pb::CompleteJobResponse>, Status> {
         let (asking, request) = open(request)?;
         let (lease, verdict) = completion(request)?;
-        Ok(Response::new(self.app.answer(&asking, lease, verdict).await?.into()))
+        Ok(Response::new(self.app.answers.answer(&asking, lease, verdict).await?.into()))
     }
 
     async fn fail_job(&self, request: Request<pb::FailJobRequest>) -> Result<Response<pb::FailJobResponse>, Status> {
         let (asking, request) = open(request)?;
         let (lease, verdict) = failure(request)?;
-        Ok(Response::new(self.app.answer(&asking, lease, verdict).await?.into()))
+        Ok(Response::new(self.app.answers.answer(&asking, lease, verdict).await?.into()))
     }
 }
 

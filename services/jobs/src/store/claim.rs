@@ -6,6 +6,7 @@ use holdfast_pg::Tx;
 use super::StoreError;
 use super::transitions::LockedIds;
 use crate::domain::job::{Queue, Time};
+use crate::domain::submission::Submission;
 
 /// What a group of workers with the same rights asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,6 +18,17 @@ pub struct Wanted {
     pub intents: Vec<String>,
     /// Empty: all.
     pub projects: Vec<String>,
+}
+
+impl Wanted {
+    /// Whether the scan would find this submission's job.
+    pub fn covers(&self, submission: &Submission) -> bool {
+        let scope = &submission.scope;
+        self.tenants.binary_search(&scope.tenant_id).is_ok()
+            && self.queues.contains(&submission.queue)
+            && (self.intents.is_empty() || self.intents.iter().any(|intent| intent == scope.intent.as_str()))
+            && (self.projects.is_empty() || self.projects.iter().any(|project| project == scope.project_id.as_str()))
+    }
 }
 
 /// How many jobs of a project may run at once.

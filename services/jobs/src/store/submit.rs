@@ -1,14 +1,17 @@
 //! Queueing jobs under their idempotency keys.
 
+use std::collections::HashSet;
+
 use holdfast_ids::{JobId, LedgerId};
 use holdfast_pg::Tx;
 use uuid::Uuid;
 
+use super::claim::RunningLimits;
 use super::rows::corrupt;
 use super::{EncodeEvent, StoreError};
-use crate::domain::job::{Facts, Job, Progressed, Queue, State, StateName, Time};
+use crate::domain::job::{Facts, Job, Lease, Queue, State, StateName, Time};
 use crate::domain::submission::{KeyScope, Submission};
-use crate::domain::transition::{Cause, Command, Said, Transition};
+use crate::domain::transition::{self, Cause, Command, Transition};
 
 /// A submission with the ids it gets if its key is free.
 #[derive(Debug, Clone, Copy)]
@@ -139,17 +142,71 @@ pub struct Intake {
     pub has_slots: bool,
 }
 
-/// A candidate whose window was opened.
+/// A candidate whose window was opened, and how its job begins.
 #[derive(Debug)]
 pub struct New<'a> {
     pub candidate: Candidate<'a>,
     pub opened: Opened,
+    pub submitted: (Transition, Cause),
+    /// Where a worker has it at once.
+    pub leased: Option<(Transition, Cause)>,
+}
+
+impl<'a> New<'a> {
+    /// A job that waits.
+    pub fn queued(candidate: Candidate<'a>, opened: Opened) -> Self {
+        let submission = candidate.submission;
+        let facts = Facts {
+            job_id: candidate.job_id,
+            tenant_id: submission.scope.tenant_id.clone(),
+            project_id: submission.scope.project_id.clone(),
+            intent: submission.scope.intent.clone(),
+            queue: submission.queue,
+            tier: submission.tier,
+            priority: submission.priority,
+            actor_id: submission.scope.actor_id.clone(),
+            idempotency_key: submission.scope.key.clone(),
+            max_attempts: submission.max_attempts,
+            run_budget_ms: submission.run_budget_ms,
+            run_after: submission.run_after,
+            created_at: opened.opened_at,
+            request_id: submission.request_id.clone(),
+            traceparent: submission.traceparent.clone(),
+        };
+        let cause = Cause {
+            actor_id: submission.scope.actor_id.clone(),
+            worker_id: None,
+            command: Some(Command { key: submission.scope.key.to_string(), hash: submission.payload_hash }),
+            request_id: submission.request_id.clone(),
+            traceparent: submission.traceparent.clone(),
+        };
+        let submitted = (transition::submit(facts, &submission.payload), cause);
+        Self { candidate, opened, submitted, leased: None }
+    }
+
+    /// The job as the transaction leaves it.
+    pub fn job(&self) -> &Job {
+        &self.leased.as_ref().unwrap_or(&self.submitted).0.after
+    }
+
+    fn lease(&self) -> Option<&Lease> {
+        match &self.job().state {
+            State::Running(lease) => Some(lease),
+            _ => None,
+        }
+    }
 }
 
 /// Queues new jobs with their history, ledger rows and events.
-pub async fn jobs_insert(tx: &mut Tx, news: &[New<'_>], encode: EncodeEvent) -> Result<Vec<Intake>, StoreError> {
+pub async fn jobs_insert<'a>(
+    tx: &mut Tx,
+    news: impl Iterator<Item = &'a New<'a>>,
+    encode: EncodeEvent,
+) -> Result<Vec<Intake>, StoreError> {
+    let news: Vec<&New<'_>> = news.collect();
+    let news = news.as_slice();
     let scope: ScopeColumns = news.iter().map(|new| &new.candidate.submission.scope).collect();
-    let column = |f: fn(&New<'_>) -> String| -> Vec<String> { news.iter().map(f).collect() };
+    let column = |f: fn(&New<'_>) -> String| -> Vec<String> { news.iter().map(|new| f(new)).collect() };
     let queue = column(|new| new.candidate.submission.queue.as_str().to_owned());
     let tier = column(|new| new.candidate.submission.tier.as_str().to_owned());
     let content_type = column(|new| new.candidate.submission.payload.content_type.clone());
@@ -166,16 +223,12 @@ pub async fn jobs_insert(tx: &mut Tx, news: &[New<'_>], encode: EncodeEvent) -> 
     let generation: Vec<i64> = news.iter().map(|new| new.opened.generation).collect();
     let window_end: Vec<Time> = news.iter().map(|new| new.opened.window_end).collect();
     let created_at: Vec<Time> = news.iter().map(|new| new.opened.opened_at).collect();
-    let event_id: Vec<Uuid> = news.iter().map(|_| Uuid::now_v7()).collect();
     let shard: Vec<i16> = job_id.iter().map(|job_id| holdfast_events::shard_of(&job_id.to_string()) as i16).collect();
-    let (transitions, causes): (Vec<_>, Vec<_>) = news.iter().map(submitted).unzip();
-    let event_payload: Vec<Vec<u8>> = transitions
-        .iter()
-        .zip(&causes)
-        .zip(&event_id)
-        .map(|((transition, cause), id)| encode(transition, cause, *id))
-        .collect();
-    let detail: Vec<String> = transitions.into_iter().map(|transition| transition.detail).collect();
+    let event_id: Vec<Uuid> = news.iter().map(|_| Uuid::now_v7()).collect();
+    let event = |(transition, cause): &(Transition, Cause), id: Uuid| encode(transition, cause, id);
+    let event_payload: Vec<Vec<u8>> = news.iter().zip(&event_id).map(|(new, id)| event(&new.submitted, *id)).collect();
+    let detail = column(|new| new.submitted.0.detail.clone());
+    let l = LeaseColumns::of(news, event);
     let rows = sqlx::query_file!(
         "src/store/queries/jobs_insert.sql",
         &job_id,
@@ -203,6 +256,20 @@ pub async fn jobs_insert(tx: &mut Tx, news: &[New<'_>], encode: EncodeEvent) -> 
         &shard,
         &event_payload,
         &detail,
+        &l.state,
+        &l.seq,
+        &l.attempt,
+        &l.fence,
+        &l.lease_id as _,
+        &l.worker_id as _,
+        &l.started_at as _,
+        &l.expires_at as _,
+        &l.run_deadline as _,
+        &l.event_id as _,
+        &l.event_payload as _,
+        &l.actor_id as _,
+        &l.detail as _,
+        &l.request_id as _,
     )
     .fetch_all(&mut **tx)
     .await?;
@@ -217,49 +284,81 @@ pub async fn jobs_insert(tx: &mut Tx, news: &[New<'_>], encode: EncodeEvent) -> 
         .collect())
 }
 
-/// The first transition of a job, from nothing to queued.
-fn submitted(new: &New<'_>) -> (Transition, Cause) {
-    let submission = new.candidate.submission;
-    let facts = Facts {
-        job_id: new.candidate.job_id,
-        tenant_id: submission.scope.tenant_id.clone(),
-        project_id: submission.scope.project_id.clone(),
-        intent: submission.scope.intent.clone(),
-        queue: submission.queue,
-        tier: submission.tier,
-        priority: submission.priority,
-        actor_id: submission.scope.actor_id.clone(),
-        idempotency_key: submission.scope.key.clone(),
-        max_attempts: submission.max_attempts,
-        run_budget_ms: submission.run_budget_ms,
-        run_after: submission.run_after,
-        created_at: new.opened.opened_at,
-        request_id: submission.request_id.clone(),
-        traceparent: submission.traceparent.clone(),
-    };
-    let progressed =
-        Progressed { seq: 1, attempt: 0, fence: 0, run_ms: 0, last_failure: None, retry_since: None, started_at: None };
-    let said = Said::Queued {
-        released: false,
-        payload_digest: *blake3::hash(&submission.payload.data).as_bytes(),
-        payload_bytes: submission.payload.data.len(),
-    };
-    let transition = Transition {
-        after: Job { facts, state: State::Queued, progressed },
-        from: None,
-        ended_lease: None,
-        detail: "submitted".to_owned(),
-        said,
-        occurred_at: new.opened.opened_at,
-    };
-    let cause = Cause {
-        actor_id: submission.scope.actor_id.clone(),
-        worker_id: None,
-        command: Some(Command { key: submission.scope.key.to_string(), hash: submission.payload_hash }),
-        request_id: submission.request_id.clone(),
-        traceparent: submission.traceparent.clone(),
-    };
-    (transition, cause)
+/// Where the jobs stand, and what the history and the outbox hold of their leases; NULL for one that waits.
+#[derive(Default)]
+struct LeaseColumns {
+    state: Vec<String>,
+    seq: Vec<i64>,
+    attempt: Vec<i32>,
+    fence: Vec<i64>,
+    lease_id: Vec<Option<Uuid>>,
+    worker_id: Vec<Option<String>>,
+    started_at: Vec<Option<Time>>,
+    expires_at: Vec<Option<Time>>,
+    run_deadline: Vec<Option<Time>>,
+    event_id: Vec<Option<Uuid>>,
+    event_payload: Vec<Option<Vec<u8>>>,
+    actor_id: Vec<Option<String>>,
+    detail: Vec<Option<String>>,
+    request_id: Vec<Option<String>>,
+}
+
+impl LeaseColumns {
+    fn of(news: &[&New<'_>], event: impl Fn(&(Transition, Cause), Uuid) -> Vec<u8>) -> Self {
+        let mut c = Self::default();
+        for new in news {
+            let (job, lease) = (new.job(), new.lease());
+            c.state.push(job.state.name().as_str().to_owned());
+            c.seq.push(job.progressed.seq);
+            c.attempt.push(job.progressed.attempt);
+            c.fence.push(job.progressed.fence);
+            c.started_at.push(job.progressed.started_at);
+            c.lease_id.push(lease.map(|lease| lease.lease_id.as_uuid()));
+            c.worker_id.push(lease.map(|lease| lease.worker_id.clone()));
+            c.expires_at.push(lease.map(|lease| lease.expires_at));
+            c.run_deadline.push(lease.map(|lease| lease.run_deadline));
+            let moved = new.leased.as_ref().map(|moved| (moved, Uuid::now_v7()));
+            c.event_payload.push(moved.map(|(moved, id)| event(moved, id)));
+            c.event_id.push(moved.map(|(_, id)| id));
+            c.actor_id.push(moved.map(|((_, cause), _)| cause.actor_id.to_string()));
+            c.detail.push(moved.map(|((transition, _), _)| transition.detail.clone()));
+            c.request_id.push(moved.map(|((_, cause), _)| cause.request_id.clone()));
+        }
+        c
+    }
+}
+
+/// Jobs of one project that could run at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomAsked {
+    pub tenant_id: String,
+    pub project_id: String,
+    pub jobs: i32,
+}
+
+/// Takes room under the projects' limits of running jobs; answers the projects that gave it. A project gives all that is
+/// asked or none, and none where jobs wait already.
+pub async fn slots_take_if_free(
+    tx: &mut Tx,
+    asked: &[RoomAsked],
+    limits: &RunningLimits,
+) -> Result<HashSet<(String, String)>, StoreError> {
+    let tenants: Vec<String> = asked.iter().map(|asked| asked.tenant_id.clone()).collect();
+    let projects: Vec<String> = asked.iter().map(|asked| asked.project_id.clone()).collect();
+    let jobs: Vec<i32> = asked.iter().map(|asked| asked.jobs).collect();
+    let rows = sqlx::query_file!(
+        "src/store/queries/slots_take.sql",
+        &tenants,
+        &projects,
+        &jobs,
+        limits.default,
+        &limits.tenant_ids,
+        &limits.project_ids,
+        &limits.running_max,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.tenant_id, row.project_id)).collect())
 }
 
 /// Makes the slots rows of projects that dispatch sees for the first time.
@@ -277,6 +376,6 @@ pub async fn infra_depths(tx: &mut Tx, tenant_ids: &[String]) -> Result<Vec<(Str
 }
 
 /// Whether any of the submissions goes to the infra queue.
-pub fn has_infra(news: &[New<'_>]) -> bool {
-    news.iter().any(|new| new.candidate.submission.queue == Queue::Infra)
+pub fn has_infra<'a>(mut news: impl Iterator<Item = &'a New<'a>>) -> bool {
+    news.any(|new| new.candidate.submission.queue == Queue::Infra)
 }

@@ -19,7 +19,7 @@ const ROUNDS_MAX: usize = 20;
 pub(super) async fn run_once(core: &Core) -> Result<Report, Fault> {
     let mut report = Report::default();
     for _ in 0..ROUNDS_MAX {
-        let expired = round(core).await?;
+        let expired = core.task_db.bounded(round(core)).await?;
         report.did(expired as u64);
         if (expired as i64) < JOBS_MAX {
             break;

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::store::maintenance::partitions_ensure;
 
 pub(super) async fn run_once(core: &Core, weeks_ahead: i32) -> Result<Report, Fault> {
-    let made = round(core, weeks_ahead).await?;
+    let made = core.task_db.bounded(round(core, weeks_ahead)).await?;
     if made > 0 {
         tracing::info!(made, "partitions made");
     }

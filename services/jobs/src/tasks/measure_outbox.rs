@@ -9,7 +9,7 @@ use crate::store::StoreError;
 use crate::store::maintenance::outbox_pending;
 
 pub(super) async fn run_once(core: &Core) -> Result<Report, Fault> {
-    let pending = round(core).await?;
+    let pending = core.task_db.bounded(round(core)).await?;
     core.outbox.set(pending);
     metrics::outbox_pending(pending);
     if pending >= core.limits.outbox_soft {

@@ -13,7 +13,7 @@ const ROUNDS_MAX: usize = 20;
 pub(super) async fn run_once(core: &Core) -> Result<Report, Fault> {
     let mut report = Report::default();
     for _ in 0..ROUNDS_MAX {
-        let promoted = round(core).await?;
+        let promoted = core.task_db.bounded(round(core)).await?;
         report.did(promoted);
         if promoted > 0 {
             core.wake_dispatch();

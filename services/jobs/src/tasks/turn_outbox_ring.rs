@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::store::maintenance::outbox_ring_advance;
 
 pub(super) async fn run_once(core: &Core, slot_age: Duration, keep: Duration) -> Result<Report, Fault> {
-    let slot = round(core, slot_age, keep).await?;
+    let slot = core.task_db.bounded(round(core, slot_age, keep)).await?;
     metrics::outbox_ring_stuck(slot.is_none());
     if slot.is_none() {
         tracing::warn!("no slot of the outbox can be emptied; the current one grows");

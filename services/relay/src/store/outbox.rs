@@ -33,9 +33,8 @@ impl Store {
     ) -> Result<Vec<Row>, DbError> {
         let shards: Vec<i16> = shards.iter().copied().map(smallint).collect();
         let limit = rows_per_shard as i64;
-        let found = sqlx::query_file!("src/store/queries/outbox_unpublished.sql", &shards, limit, keys_left_out)
-            .fetch_all(self.db.pool())
-            .await?;
+        let query = sqlx::query_file!("src/store/queries/outbox_unpublished.sql", &shards, limit, keys_left_out);
+        let found = self.db.run(async |connection| query.fetch_all(connection).await).await?;
         let rows = found.into_iter().map(|found| Row {
             slot: found.slot,
             outbox_id: found.outbox_id,
@@ -61,13 +60,17 @@ impl Store {
         }
         let slots: Vec<(i16, RowColumns)> = by_slot.into_iter().collect();
         if let [(slot, rows)] = slots.as_slice() {
-            return mark(self.db.pool(), &shards, *slot, rows).await;
+            return self.db.run(async |connection| mark(connection, &shards, *slot, rows).await).await;
         }
         // Rarely, while the ring turns: the rows of one batch lie in two slots.
+        self.db.bounded(self.mark_slots(&shards, &slots)).await
+    }
+
+    async fn mark_slots(&self, shards: &ShardColumns, slots: &[(i16, RowColumns<'_>)]) -> Result<Vec<u16>, DbError> {
         let mut tx = self.db.begin().await?;
         let mut held = Vec::new();
-        for (slot, rows) in &slots {
-            held = mark(&mut *tx, &shards, *slot, rows).await?;
+        for (slot, rows) in slots {
+            held = mark(&mut *tx, shards, *slot, rows).await?;
         }
         tx.commit().await?;
         Ok(held)
@@ -76,16 +79,16 @@ impl Store {
     pub async fn outbox_count_failure(&self, rows: &[&Row]) -> Result<(), DbError> {
         let slots: Vec<i16> = rows.iter().map(|row| row.slot).collect();
         let ids: Vec<Uuid> = rows.iter().map(|row| row.outbox_id).collect();
-        sqlx::query_file!("src/store/queries/outbox_count_failure.sql", &slots, &ids).execute(self.db.pool()).await?;
+        let query = sqlx::query_file!("src/store/queries/outbox_count_failure.sql", &slots, &ids);
+        self.db.run(async |connection| query.execute(connection).await).await?;
         Ok(())
     }
 
     /// Counts at most `pending_max` rows.
     pub async fn outbox_backlog(&self, pending_max: i64) -> Result<Backlog, DbError> {
         let every: Vec<i16> = (0..SHARDS).map(smallint).collect();
-        let backlog = sqlx::query_file!("src/store/queries/outbox_backlog.sql", pending_max, &every)
-            .fetch_one(self.db.pool())
-            .await?;
+        let query = sqlx::query_file!("src/store/queries/outbox_backlog.sql", pending_max, &every);
+        let backlog = self.db.run(async |connection| query.fetch_one(connection).await).await?;
         Ok(Backlog { pending: backlog.pending as u64, oldest_age_seconds: backlog.oldest_age_seconds })
     }
 }

@@ -1,5 +1,6 @@
+use futures::TryFutureExt as _;
 use holdfast_events::EntryId;
-use holdfast_pg::{DbError, Tx};
+use holdfast_pg::{DbError, TaskDb, Tx};
 use uuid::Uuid;
 
 use super::{Store, shard, smallint};
@@ -27,8 +28,10 @@ pub struct Settlement {
     pub acknowledged: EntryId,
 }
 
-/// A transaction under whose locks nobody else marks rows of these shards published.
+/// A transaction under whose locks nobody else marks rows of these shards published. It may scan the whole outbox, so that
+/// each of its statements has the time that elsewhere a whole transaction has.
 pub struct Recovery {
+    db: TaskDb,
     tx: Tx,
     pub recorded: Vec<Recorded>,
 }
@@ -37,14 +40,17 @@ impl Store {
     /// Which of these entries, by index, the outbox does not know under that id.
     pub async fn entries_unrecorded(&self, entries: &[(Uuid, EntryId)]) -> Result<Vec<usize>, DbError> {
         let (ids, ms, seq) = entry_columns(entries);
-        let unrecorded = sqlx::query_file_scalar!("src/store/queries/entries_unrecorded.sql", &ids, &ms, &seq)
-            .fetch_all(self.db.pool())
-            .await?;
+        let query = sqlx::query_file_scalar!("src/store/queries/entries_unrecorded.sql", &ids, &ms, &seq);
+        let unrecorded = self.db.run(async |connection| query.fetch_all(connection).await).await?;
         // WITH ORDINALITY counts from 1.
         Ok(unrecorded.into_iter().map(|n| n as usize - 1).collect())
     }
 
     pub async fn recover(&self, shards: &[u16]) -> Result<Recovery, DbError> {
+        self.db.bounded(self.lock(shards)).await
+    }
+
+    async fn lock(&self, shards: &[u16]) -> Result<Recovery, DbError> {
         let shards: Vec<i16> = shards.iter().copied().map(smallint).collect();
         let mut tx = self.db.begin().await?;
         let locked = sqlx::query_file!("src/store/queries/shards_lock.sql", &shards).fetch_all(&mut *tx).await?;
@@ -53,7 +59,7 @@ impl Store {
             epoch: row.epoch,
             acknowledged: EntryId { ms: row.stream_ms as u64, seq: row.stream_seq as u64 },
         });
-        Ok(Recovery { recorded: recorded.collect(), tx })
+        Ok(Recovery { recorded: recorded.collect(), db: self.db.clone(), tx })
     }
 }
 
@@ -64,21 +70,16 @@ impl Recovery {
         let mut lost = lost;
         let (ms, seq) = lost.columns();
         for slot in 0..SLOTS {
-            let density =
-                sqlx::query_file!("src/store/queries/outbox_lost_density.sql", slot, &ms as &[_], &seq as &[_])
-                    .fetch_all(&mut *self.tx)
-                    .await?;
-            for part in density {
+            let query = sqlx::query_file!("src/store/queries/outbox_lost_density.sql", slot, &ms as &[_], &seq as &[_]);
+            for part in self.db.bounded(query.fetch_all(&mut *self.tx).err_into::<DbError>()).await? {
                 lost.count(shard(part.shard), part.ten_seconds as u64, part.rows as u64);
             }
         }
         let (ms, seq) = lost.limit(rows_max).columns();
         let mut rows = 0;
         for slot in 0..SLOTS {
-            rows += sqlx::query_file!("src/store/queries/outbox_unpublish.sql", slot, &ms as &[_], &seq as &[_])
-                .execute(&mut *self.tx)
-                .await?
-                .rows_affected();
+            let query = sqlx::query_file!("src/store/queries/outbox_unpublish.sql", slot, &ms as &[_], &seq as &[_]);
+            rows += self.db.bounded(query.execute(&mut *self.tx).err_into::<DbError>()).await?.rows_affected();
         }
         Ok(rows)
     }
@@ -88,10 +89,8 @@ impl Recovery {
         let mut rows = 0;
         for some in entries.chunks(ADOPTED_PER_STATEMENT) {
             let (ids, ms, seq) = entry_columns(some);
-            rows += sqlx::query_file!("src/store/queries/outbox_adopt.sql", &ids, &ms, &seq)
-                .execute(&mut *self.tx)
-                .await?
-                .rows_affected();
+            let query = sqlx::query_file!("src/store/queries/outbox_adopt.sql", &ids, &ms, &seq);
+            rows += self.db.bounded(query.execute(&mut *self.tx).err_into::<DbError>()).await?.rows_affected();
         }
         Ok(rows)
     }
@@ -103,9 +102,9 @@ impl Recovery {
         let incarnations: Vec<Uuid> = settlements.iter().map(|settled| settled.incarnation).collect();
         let ms: Vec<i64> = settlements.iter().map(|settled| settled.acknowledged.ms as i64).collect();
         let seq: Vec<i64> = settlements.iter().map(|settled| settled.acknowledged.seq as i64).collect();
-        sqlx::query_file!("src/store/queries/shards_settle.sql", &shards, &epochs, &incarnations, &ms, &seq)
-            .execute(&mut *self.tx)
-            .await?;
+        let query =
+            sqlx::query_file!("src/store/queries/shards_settle.sql", &shards, &epochs, &incarnations, &ms, &seq);
+        self.db.bounded(query.execute(&mut *self.tx).err_into::<DbError>()).await?;
         self.tx.commit().await
     }
 }

@@ -1,25 +1,30 @@
 -- Everything that a new job is: the job, its first history row, its ledger row, its place in dispatch, its event, and the
 -- count that its project's depth limit goes by. The counts come back, so that a batch that went over a limit can be undone.
+-- A job that a worker has at once is inserted as running, with its lease, and with the second history row and event of that.
 WITH item AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int2[], $8::text[], $9::text[], $10::bytea[],
         $11::bytea[], $12::text[], $13::int4[], $14::int8[], $15::timestamptz[], $16::text[], $17::text[],
-        $18::uuid[], $19::int8[], $20::timestamptz[], $21::timestamptz[], $22::uuid[], $23::int2[], $24::bytea[], $25::text[]
+        $18::uuid[], $19::int8[], $20::timestamptz[], $21::timestamptz[], $22::uuid[], $23::int2[], $24::bytea[], $25::text[],
+        $26::text[], $27::int8[], $28::int4[], $29::int8[], $30::uuid[], $31::text[], $32::timestamptz[], $33::timestamptz[],
+        $34::timestamptz[], $35::uuid[], $36::bytea[], $37::text[], $38::text[], $39::text[]
     ) AS item (
         job_id, tenant_id, project_id, intent, queue, tier, priority, actor_id, idempotency_key, payload_hash,
         payload, payload_content_type, max_attempts, run_budget_ms, run_after, request_id, traceparent,
-        ledger_id, generation, window_end, created_at, event_id, shard, event_payload, detail
+        ledger_id, generation, window_end, created_at, event_id, shard, event_payload, detail,
+        state, seq, attempt, fence, lease_id, worker_id, started_at, lease_expires_at,
+        run_deadline, lease_event_id, lease_event_payload, lease_actor_id, lease_detail, lease_request_id
     )
 ), job AS (
     INSERT INTO jobs.jobs (
         job_id, tenant_id, project_id, intent, queue, tier, priority, state, seq, actor_id, idempotency_key,
-        idempotency_payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, attempt, fence, run_ms,
-        run_after, created_at, request_id, traceparent
+        idempotency_payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, attempt, fence,
+        lease_id, worker_id, run_ms, run_after, created_at, started_at, request_id, traceparent
     )
     SELECT
-        job_id, tenant_id, project_id, intent, queue, tier, priority, 'queued', 1, actor_id, idempotency_key,
-        payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, 0, 0, 0,
-        run_after, created_at, request_id, traceparent
+        job_id, tenant_id, project_id, intent, queue, tier, priority, state, seq, actor_id, idempotency_key,
+        payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, attempt, fence,
+        lease_id, worker_id, 0, run_after, created_at, started_at, request_id, traceparent
     FROM item
 ), history AS (
     INSERT INTO jobs.job_events (
@@ -30,6 +35,11 @@ WITH item AS MATERIALIZED (
         job_id, 1, tenant_id, project_id, event_id, NULL, 'queued', 0, 0, actor_id, NULL,
         idempotency_key, payload_hash, detail, created_at, request_id, traceparent
     FROM item
+    UNION ALL
+    SELECT
+        job_id, seq, tenant_id, project_id, lease_event_id, 'queued', state, attempt, fence, lease_actor_id, worker_id,
+        NULL, NULL, lease_detail, started_at, lease_request_id, traceparent
+    FROM item WHERE lease_id IS NOT NULL
 ), ledger AS (
     INSERT INTO jobs.idempotency_ledger (
         ledger_id, tenant_id, idempotency_key, project_id, intent, actor_id, generation, window_start, window_end,
@@ -42,11 +52,15 @@ WITH item AS MATERIALIZED (
 ), ready AS (
     INSERT INTO jobs.job_queue (tenant_id, project_id, queue, intent, rank, ready_at, job_id)
     SELECT tenant_id, project_id, queue, intent, 9 - priority, created_at, job_id FROM item
-    WHERE run_after IS NULL OR run_after <= created_at
+    WHERE lease_id IS NULL AND (run_after IS NULL OR run_after <= created_at)
 ), delayed AS (
     INSERT INTO jobs.job_delayed (job_id, due_at, tenant_id, project_id, queue, intent, rank)
     SELECT job_id, run_after, tenant_id, project_id, queue, intent, 9 - priority FROM item
     WHERE run_after > created_at
+), leased AS (
+    INSERT INTO jobs.job_leases (job_id, lease_id, tenant_id, project_id, fence, worker_id, leased_at, expires_at, run_deadline)
+    SELECT job_id, lease_id, tenant_id, project_id, fence, worker_id, started_at, lease_expires_at, run_deadline
+    FROM item WHERE lease_id IS NOT NULL
 ), event AS (
     INSERT INTO jobs.outbox (
         slot, outbox_id, shard, tenant_id, project_id, ordering_key, key_seq, event_name, event_payload, traceparent, created_at
@@ -54,6 +68,12 @@ WITH item AS MATERIALIZED (
     SELECT
         ring.slot, event_id, shard, tenant_id, project_id, job_id::text, 1, 'job.queued', event_payload, traceparent, created_at
     FROM (SELECT slot FROM jobs.outbox_ring WHERE is_current) AS ring, item
+    UNION ALL
+    -- Behind the first: a later position for the later event of a job.
+    SELECT
+        ring.slot, lease_event_id, shard, tenant_id, project_id, job_id::text, seq, 'job.' || state, lease_event_payload,
+        traceparent, started_at
+    FROM (SELECT slot FROM jobs.outbox_ring WHERE is_current) AS ring, item WHERE lease_id IS NOT NULL
 )
 INSERT INTO jobs.project_intake AS intake (tenant_id, project_id, submitted, infra_submitted)
 SELECT tenant_id, project_id, count(*) FILTER (WHERE queue = 'project'), count(*) FILTER (WHERE queue = 'infra')

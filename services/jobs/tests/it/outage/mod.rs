@@ -1,8 +1,9 @@
-//! What callers meet while PostgreSQL or Redis is away, and that nothing has to be started again afterwards.
+//! What callers meet while PostgreSQL or Redis is away or silent, and that nothing has to be started again afterwards.
 
 mod commits;
 mod postgres;
 mod redis;
+mod silence;
 
 use crate::support::*;
 

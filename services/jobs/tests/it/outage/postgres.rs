@@ -21,7 +21,7 @@ use crate::support::raw::methods;
 use crate::support::*;
 
 /// Of every call: longer than two of them, one behind the other, wait for a connection.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 const SUBMITTERS: usize = 8;
 
 #[derive(Debug, Clone, Copy)]
@@ -79,20 +79,20 @@ async fn outlived(ending: Ending) -> Result<()> {
     work.ended(&callers).await
 }
 
-async fn readiness(world: &World) -> Result<u16> {
+pub(super) async fn readiness(world: &World) -> Result<u16> {
     let port = world.first.process.http_port().expect("every instance has one");
     Ok(http_get(port, "/readyz").await?.status)
 }
 
 /// One of each kind, whose calls carry the deadline.
-struct Callers {
-    alice: Api,
-    worker: Api,
+pub(super) struct Callers {
+    pub(super) alice: Api,
+    pub(super) worker: Api,
     memory: Api,
 }
 
 impl Callers {
-    fn of(world: &World, tenant: &TenantId) -> Self {
+    pub(super) fn of(world: &World, tenant: &TenantId) -> Self {
         Self {
             alice: world.user("alice", tenant).timeout(DEADLINE),
             // Its session lives for longer than a call.
@@ -103,14 +103,14 @@ impl Callers {
 }
 
 /// What was begun before PostgreSQL went.
-struct Work {
-    held: pb::LeasedJob,
+pub(super) struct Work {
+    pub(super) held: pb::LeasedJob,
     queued: String,
     token: u64,
 }
 
 impl Work {
-    async fn begun(callers: &Callers) -> Result<Self> {
+    pub(super) async fn begun(callers: &Callers) -> Result<Self> {
         callers.alice.submit_job(job()).await?;
         let held = callers.worker.lease_jobs(lease_waiting(1)).await?.jobs.remove(0);
         // Nobody leases it within the hour.
@@ -120,7 +120,7 @@ impl Work {
     }
 
     /// It comes to its end as if nothing had been.
-    async fn ended(self, callers: &Callers) -> Result<()> {
+    pub(super) async fn ended(self, callers: &Callers) -> Result<()> {
         let done = callers.worker.complete_job(complete(&self.held, json("7"))).await?;
         assert_eq!((done.state(), done.replayed), (JobState::Done, false));
         assert!(!callers.alice.cancel_job(cancel(&self.queued)).await?.replayed);
@@ -130,10 +130,10 @@ impl Work {
 }
 
 /// A submission, and the job that was acknowledged.
-type Submission = (pb::SubmitJobRequest, Option<String>);
+pub(super) type Submission = (pb::SubmitJobRequest, Option<String>);
 
 /// Has submitters call until each is refused, and ends PostgreSQL in the midst of it.
-async fn under_calls(alice: &Api, end: impl AsyncFnOnce() -> Result<()>) -> Result<Vec<Submission>> {
+pub(super) async fn under_calls(alice: &Api, end: impl AsyncFnOnce() -> Result<()>) -> Result<Vec<Submission>> {
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let submitters: Vec<_> =
         (0..SUBMITTERS).map(|_| tokio::spawn(until_refused(alice.clone(), acknowledged.clone()))).collect();
@@ -161,7 +161,7 @@ async fn until_refused(alice: Api, acknowledged: Arc<AtomicUsize>) -> Vec<Submis
 }
 
 /// What was acknowledged is there, and what was not is there once it is asked for again.
-async fn converged(alice: &Api, submissions: Vec<Submission>) -> Result<()> {
+pub(super) async fn converged(alice: &Api, submissions: Vec<Submission>) -> Result<()> {
     let mut job_ids = BTreeSet::new();
     let asked = submissions.len();
     for (request, acknowledged) in submissions {
@@ -178,7 +178,7 @@ async fn converged(alice: &Api, submissions: Vec<Submission>) -> Result<()> {
     Ok(())
 }
 
-fn is_away(refusal: Received) {
+pub(super) fn is_away(refusal: Received) {
     assert_eq!(refusal.metadata.get("component").map(String::as_str), Some("postgres"), "{refusal:?}");
     assert!(refusal.retry_after.is_some(), "{refusal:?}");
 }
@@ -186,7 +186,7 @@ fn is_away(refusal: Received) {
 type Call = Pin<Box<dyn Future<Output = Received> + Send>>;
 
 /// Calls every method that takes one message, all at once.
-async fn every_call_is_refused(callers: &Callers, work: &Work) {
+pub(super) async fn every_call_is_refused(callers: &Callers, work: &Work) {
     let calls = calls(callers, work);
     let mut known: BTreeSet<&str> = calls.iter().map(|(method, _)| *method).collect();
     // The session is another's to look at.

@@ -1,11 +1,12 @@
-//! A proxy in front of PostgreSQL that loses a COMMIT, once, when it is told to.
+//! A proxy in front of PostgreSQL that loses a COMMIT, once, when it is told to, or swallows whatever connections carry.
 //!
 //! It reads the protocol message by message and changes none of them. What it can do is end a connection at the one
-//! moment that a test cannot hit from outside: between the server's commit and the client's knowing of it.
+//! moment that a test cannot hit from outside, between the server's commit and the client's knowing of it; and what a
+//! network does that loses packets: nothing comes through any more, and neither side is told.
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -13,6 +14,7 @@ use holdfast_pg::DatabaseUrl;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Larger than any message of these tests; a length beyond it is not PostgreSQL speaking.
@@ -38,6 +40,10 @@ pub struct Proxy {
 struct Plan {
     next: Mutex<Option<Loss>>,
     lost: AtomicUsize,
+    /// Connections so far; each has a number by which it is older than others.
+    connections: AtomicU64,
+    /// Connections with a lower number are silent, for good.
+    silent_below: AtomicU64,
 }
 
 impl Plan {
@@ -65,6 +71,16 @@ impl Proxy {
         *self.plan.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(loss);
     }
 
+    /// The connections that stand go silent, for good. New ones are served.
+    pub fn silence_standing(&self) {
+        self.plan.silent_below.store(self.plan.connections.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    /// All connections go silent, and so do new ones, until [`Self::silence_standing`].
+    pub fn silence_all(&self) {
+        self.plan.silent_below.store(u64::MAX, Ordering::Release);
+    }
+
     /// How many were lost so far.
     pub fn lost(&self) -> usize {
         self.plan.lost.load(Ordering::Acquire)
@@ -72,75 +88,106 @@ impl Proxy {
 }
 
 async fn accept(listener: TcpListener, server: u16, plan: Arc<Plan>) {
+    // They end with the proxy, the silent ones too.
+    let mut relays = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         let plan = plan.clone();
-        tokio::spawn(async move {
+        let number = plan.connections.fetch_add(1, Ordering::AcqRel);
+        let relay = Relay { plan, number, loses_answer: AtomicBool::new(false) };
+        relays.spawn(async move {
             // A server that is away, or a connection that breaks, is seen by the client as one that ends.
             if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await {
-                let _ = relay(client, server, &plan).await;
+                let _ = relay.run(client, server).await;
             }
         });
+        while relays.try_join_next().is_some() {}
     }
 }
 
-/// Until one side ends, or a loss ends both.
-async fn relay(client: TcpStream, server: TcpStream, plan: &Plan) -> io::Result<()> {
-    client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    let loses_answer = AtomicBool::new(false);
-    tokio::select! {
-        ended = requests(from_client, to_server, plan, &loses_answer) => ended,
-        ended = answers(from_server, to_client, plan, &loses_answer) => ended,
-    }
+/// One connection.
+struct Relay {
+    plan: Arc<Plan>,
+    number: u64,
+    loses_answer: AtomicBool,
 }
 
-async fn requests(from: OwnedReadHalf, to: OwnedWriteHalf, plan: &Plan, loses_answer: &AtomicBool) -> io::Result<()> {
-    let (mut from, mut to) = (BufReader::new(from), BufWriter::new(to));
-    // The first message alone has no kind.
-    let mut message = body(&mut from).await?;
-    loop {
-        to.write_all(&message).await?;
-        if from.buffer().is_empty() {
-            to.flush().await?;
+impl Relay {
+    /// Until one side ends, or a loss ends both.
+    async fn run(self, client: TcpStream, server: TcpStream) -> io::Result<()> {
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        let (mut from_client, mut to_client) = buffered(client);
+        let (mut from_server, mut to_server) = buffered(server);
+        let ended = tokio::select! {
+            ended = self.requests(&mut from_client, &mut to_server) => ended,
+            ended = self.answers(&mut from_server, &mut to_client) => ended,
+        };
+        // Of a silent connection neither side hears that the other has ended it.
+        self.passes().await;
+        ended
+    }
+
+    /// What the connection carries goes on only through here.
+    async fn passes(&self) {
+        if self.number < self.plan.silent_below.load(Ordering::Acquire) {
+            std::future::pending::<()>().await;
         }
-        let kind = from.read_u8().await?;
-        message = vec![kind];
-        message.extend(body(&mut from).await?);
-        if is_commit(&message) {
-            match plan.take() {
-                Some(Loss::Command) => {
-                    plan.lost.fetch_add(1, Ordering::Release);
-                    return Ok(());
+    }
+
+    async fn requests(&self, from: &mut From, to: &mut To) -> io::Result<()> {
+        // The first message alone has no kind.
+        let mut message = body(from).await?;
+        loop {
+            self.passes().await;
+            to.write_all(&message).await?;
+            if from.buffer().is_empty() {
+                to.flush().await?;
+            }
+            let kind = from.read_u8().await?;
+            message = vec![kind];
+            message.extend(body(from).await?);
+            if is_commit(&message) {
+                match self.plan.take() {
+                    Some(Loss::Command) => {
+                        self.plan.lost.fetch_add(1, Ordering::Release);
+                        return Ok(());
+                    }
+                    Some(Loss::Answer) => self.loses_answer.store(true, Ordering::Release),
+                    None => {}
                 }
-                Some(Loss::Answer) => loses_answer.store(true, Ordering::Release),
-                None => {}
+            }
+        }
+    }
+
+    async fn answers(&self, from: &mut From, to: &mut To) -> io::Result<()> {
+        loop {
+            let kind = from.read_u8().await?;
+            let rest = body(from).await?;
+            self.passes().await;
+            // CommandComplete. The server says so once the transaction is durable.
+            if kind == b'C' && &rest[4..] == b"COMMIT\0" && self.loses_answer.load(Ordering::Acquire) {
+                self.plan.lost.fetch_add(1, Ordering::Release);
+                return Ok(());
+            }
+            to.write_u8(kind).await?;
+            to.write_all(&rest).await?;
+            if from.buffer().is_empty() {
+                to.flush().await?;
             }
         }
     }
 }
 
-async fn answers(from: OwnedReadHalf, to: OwnedWriteHalf, plan: &Plan, loses_answer: &AtomicBool) -> io::Result<()> {
-    let (mut from, mut to) = (BufReader::new(from), BufWriter::new(to));
-    loop {
-        let kind = from.read_u8().await?;
-        let rest = body(&mut from).await?;
-        // CommandComplete. The server says so once the transaction is durable.
-        if kind == b'C' && &rest[4..] == b"COMMIT\0" && loses_answer.load(Ordering::Acquire) {
-            plan.lost.fetch_add(1, Ordering::Release);
-            return Ok(());
-        }
-        to.write_u8(kind).await?;
-        to.write_all(&rest).await?;
-        if from.buffer().is_empty() {
-            to.flush().await?;
-        }
-    }
+type From = BufReader<OwnedReadHalf>;
+type To = BufWriter<OwnedWriteHalf>;
+
+fn buffered(stream: TcpStream) -> (From, To) {
+    let (from, to) = stream.into_split();
+    (BufReader::new(from), BufWriter::new(to))
 }
 
 /// The rest of a message: its length, which counts itself, and its content.
-async fn body(from: &mut BufReader<OwnedReadHalf>) -> io::Result<Vec<u8>> {
+async fn body(from: &mut From) -> io::Result<Vec<u8>> {
     let length = from.read_u32().await?;
     let mut body = length.to_be_bytes().to_vec();
     let bytes = length as usize;

@@ -106,7 +106,7 @@ impl<'s> Project<'s> {
         let mut tx = self.store.app.begin(&self.scope(), None).await?;
         let opened = key_heads_claim_if_free(&mut tx, &[candidate]).await?.pop().context("a fresh key is free")?;
         let created_at = opened.opened_at;
-        let intakes = jobs_insert(&mut tx, &[New { candidate, opened }], encode).await?;
+        let intakes = jobs_insert(&mut tx, [New::queued(candidate, opened)].iter(), encode).await?;
         let unseen: Vec<&Intake> = intakes.iter().filter(|intake| !intake.has_slots).collect();
         if !unseen.is_empty() {
             project_slots_create(&mut tx, &unseen).await?;
