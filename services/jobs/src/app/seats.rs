@@ -138,7 +138,7 @@ struct Table {
     /// The rights under which the last claim took all there was and had room left: only there may a new job go to a
     /// worker at once without overtaking one that waits.
     drained: HashSet<Arc<Wanted>>,
-    /// Where the next submission begins to look, so that seats take turns.
+    /// Which seat is the first to be offered a job, so that they take turns.
     turn: usize,
 }
 
@@ -210,7 +210,8 @@ impl Seats {
     /// are not among them.
     pub(super) fn places(&self, jobs_max: usize) -> (Vec<Group>, u64) {
         let mut table = self.table();
-        let Table { seats, next_id, drained, .. } = &mut *table;
+        let Table { seats, next_id, drained, turn } = &mut *table;
+        *turn = turn.wrapping_add(1);
         seats.retain(|seat| !seat.is_gone());
         drained.retain(|wanted| seats.iter().any(|seat| &seat.wanted == wanted));
         let mut groups: HashMap<&Arc<Wanted>, Vec<(&Seat, usize)>> = HashMap::new();
@@ -220,7 +221,8 @@ impl Seats {
                 groups.entry(&seat.wanted).or_default().push((seat, free));
             }
         }
-        let groups = groups.into_iter().map(|(wanted, open)| (wanted.clone(), in_turn(open, jobs_max))).collect();
+        let groups =
+            groups.into_iter().map(|(wanted, open)| (wanted.clone(), in_turn(open, *turn, jobs_max))).collect();
         (groups, *next_id)
     }
 
@@ -234,7 +236,8 @@ impl Seats {
         }
     }
 
-    /// A place for each of the submissions for which a worker waits; by their numbers.
+    /// A place on a session for each of the submissions for which one waits; by their numbers. Where a single request
+    /// waits too, none: the claim shares out what comes between the two.
     pub(super) fn match_with<'a>(
         &self,
         submissions: impl Iterator<Item = (usize, &'a Submission)>,
@@ -245,8 +248,12 @@ impl Seats {
             matches!(seat.kind, Kind::Session { .. }) && drained.contains(&seat.wanted) && seat.free() > 0
         };
         let mut open: Vec<&Seat> = seats.iter().filter(is_open).collect();
+        let requests: Vec<&Seat> = seats.iter().filter(|seat| matches!(seat.kind, Kind::Request { .. })).collect();
         let mut places = HashMap::new();
-        for (number, submission) in submissions.filter(|(_, submission)| submission.may_run_at_once()) {
+        for (number, submission) in submissions {
+            if !submission.may_run_at_once() || requests.iter().any(|seat| seat.wanted.covers(submission)) {
+                continue;
+            }
             let seat = (0..open.len())
                 .map(|step| (*turn + step) % open.len())
                 .find(|position| open[*position].wanted.covers(submission));
@@ -303,8 +310,11 @@ impl Seats {
     }
 }
 
-/// A place on each of the seats in turn, until none has room or there are enough.
-fn in_turn(mut open: Vec<(&Seat, usize)>, jobs_max: usize) -> Vec<Place> {
+/// A place on each of the seats in turn, until none has room or there are enough. Another seat begins each time, or the
+/// first would have every job that comes alone.
+fn in_turn(mut open: Vec<(&Seat, usize)>, turn: usize, jobs_max: usize) -> Vec<Place> {
+    let first = turn % open.len();
+    open.rotate_left(first);
     let mut places = Vec::new();
     while !open.is_empty() && places.len() < jobs_max {
         for (seat, free) in &mut open {

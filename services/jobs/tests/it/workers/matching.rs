@@ -199,6 +199,29 @@ async fn matched_key(alice: &Api, session: &mut WorkSession, request: &pb::Submi
 }
 
 #[test]
+fn a_request_that_waits_has_its_turn_beside_a_session_with_room() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let tenant = tenant();
+        let (alice, worker) = (world.user("alice", &tenant), world.worker("worker-1", &tenant));
+        let mut session = worker.session(hello(1000)).await?;
+        matched(&alice, &mut session, job).await?;
+        let waiting = tokio::spawn({
+            let worker = worker.clone();
+            async move { worker.lease_jobs(lease_waiting(1)).await }
+        });
+        for _ in 0..100 {
+            if waiting.is_finished() {
+                break;
+            }
+            alice.submit_job(job()).await?;
+        }
+        assert_eq!(waiting.await??.jobs.len(), 1);
+        Ok(())
+    })
+}
+
+#[test]
 fn jobs_matched_to_a_worker_that_leaves_go_to_another() -> Result<()> {
     run(async {
         let world = World::shared().await?;
