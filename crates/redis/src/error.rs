@@ -3,6 +3,16 @@ use holdfast_fault::Fault;
 
 use crate::keys::KeysError;
 
+/// First words of the answers of a server that cannot serve now.
+const STATES: [&str; 8] = ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "OOM", "MISCONF"];
+/// What the library says, under no kind of its own, where a connection has just gone.
+const BROKEN: [&str; 4] = [
+    "Failed to route command.",
+    "Too many failed write attempts.",
+    "Missing expected connection.",
+    "Missing response.",
+];
+
 /// How a call to Redis fails. Whether a command that failed took effect is unknown.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RedisError {
@@ -40,15 +50,16 @@ impl From<Error> for RedisError {
             | ErrorKind::Tls
             | ErrorKind::Auth
             | ErrorKind::Backpressure => Self::Unavailable(error),
-            _ if ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "OOM", "MISCONF"]
-                .iter()
-                .any(|state| error.details().starts_with(state)) =>
-            {
+            _ if STATES.contains(&first_word(error.details())) || BROKEN.contains(&error.details()) => {
                 Self::Unavailable(error)
             }
             _ => Self::Refused(error),
         }
     }
+}
+
+fn first_word(details: &str) -> &str {
+    details.split_whitespace().next().unwrap_or_default()
 }
 
 impl From<KeysError> for RedisError {
@@ -63,5 +74,25 @@ impl From<RedisError> for Fault {
             RedisError::Unavailable(_) => Fault::dependency_down("redis", error),
             RedisError::Refused(_) | RedisError::Config { .. } => Fault::unexpected(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_told_from_a_refusal() {
+        let unavailable = |kind, details: &'static str| RedisError::from(Error::new(kind, details)).is_unavailable();
+        for details in
+            BROKEN.into_iter().chain(["LOADING Redis is loading the dataset in memory", "BUSY Redis is busy"])
+        {
+            assert!(unavailable(ErrorKind::Unknown, details), "{details}");
+        }
+        assert!(unavailable(ErrorKind::IO, "connection reset"));
+        for details in ["ERR unknown command", "BUSYGROUP Consumer Group name already exists", "No response!"] {
+            assert!(!unavailable(ErrorKind::Unknown, details), "{details}");
+        }
+        assert!(!unavailable(ErrorKind::InvalidArgument, "WRONGTYPE Operation against a key"));
     }
 }
