@@ -19,6 +19,9 @@ use crate::{
     shutdown::Shutdown,
 };
 
+/// Beyond the drain, for calls that end by themselves at its end to say why.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     #[error("the access table does not fit the contracts: {0}")]
@@ -101,7 +104,7 @@ fn transport(config: &GrpcConfig) -> tonic::transport::Server {
 
 async fn drained(shutdown: &Shutdown, timeout: Duration) {
     shutdown.begun().await;
-    tokio::time::sleep(timeout).await;
+    tokio::time::sleep(timeout + LAST_WORDS).await;
 }
 
 fn reflection(
