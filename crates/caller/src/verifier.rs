@@ -93,7 +93,7 @@ impl Verifier {
             self.0.standing(TokenRef {
                 jti: &caller.jti,
                 session_id: &caller.session_id,
-                subject: caller.subject.as_str(),
+                subject: caller.actor.as_str(),
             })?;
             return if caller.expires_at > now { Ok(caller) } else { Err(TokenError::Expired) };
         }

@@ -380,6 +380,36 @@ impl Revocations for Feed {
     }
 }
 
+/// Remembers whom it was asked about.
+#[derive(Clone, Default)]
+struct Asked(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Revocations for Asked {
+    fn standing(&self, token: TokenRef<'_>) -> Standing {
+        self.0.lock().unwrap().push(token.subject.to_owned());
+        Standing::Good
+    }
+}
+
+#[tokio::test]
+async fn a_remembered_token_is_asked_about_as_a_new_one() {
+    let dir = TempDir::new().unwrap();
+    let issuer = DevIssuer::generate().unwrap();
+    issuer.save(dir.path()).unwrap();
+    let asked = Asked::default();
+    let verifier = Verifier::with_revocations(config(dir.path()), asked.clone()).await.unwrap();
+    let spec = TokenSpec {
+        act: Some(actor("gateway")),
+        roles: [Role::Viewer].into(),
+        ..TokenSpec::service(actor("jane"), tenant("acme"))
+    };
+    let token = issuer.issue(spec);
+    for _ in 0..2 {
+        verifier.verify(&token).await.unwrap();
+    }
+    assert_eq!(*asked.0.lock().unwrap(), ["jane", "jane"]);
+}
+
 #[tokio::test]
 async fn revocation_is_asked_first_and_on_every_call() {
     let dir = TempDir::new().unwrap();

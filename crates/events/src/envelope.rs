@@ -22,10 +22,10 @@ pub struct EventHeader<'a> {
     pub job_id: Option<JobId>,
     /// A principal, or "system:<task>".
     pub actor_id: &'a str,
-    /// Empty for background work.
+    /// Of the command that caused it; the job's, where that had none of its own.
     pub idempotency_key: &'a str,
     pub request_id: &'a str,
-    /// W3C trace context; empty where tracing was off.
+    /// W3C trace context: the traceparent and, behind a space, the tracestate where there is one.
     pub traceparent: &'a str,
     pub ordering_key: &'a str,
     /// From 1, without gaps within the ordering key.
@@ -35,6 +35,7 @@ pub struct EventHeader<'a> {
 impl EventHeader<'_> {
     /// The envelope of one event; its name, schema version and type URL come from the data's type.
     pub fn envelope<D: EventData>(&self, data: &D) -> Envelope {
+        let (traceparent, tracestate) = self.traceparent.split_once(' ').unwrap_or((self.traceparent, ""));
         Envelope {
             event_id: self.event_id.to_string(),
             source: self.source.to_owned(),
@@ -48,8 +49,9 @@ impl EventHeader<'_> {
             actor_id: self.actor_id.to_owned(),
             idempotency_key: self.idempotency_key.to_owned(),
             request_id: self.request_id.to_owned(),
-            traceparent: self.traceparent.to_owned(),
-            trace_id: trace_id(self.traceparent).to_owned(),
+            traceparent: traceparent.to_owned(),
+            tracestate: tracestate.to_owned(),
+            trace_id: trace_id(traceparent).to_owned(),
             ordering_key: self.ordering_key.to_owned(),
             key_seq: self.key_seq,
             data: Some(prost_types::Any { type_url: D::TYPE_URL.to_owned(), value: data.encode_to_vec() }),
@@ -126,7 +128,7 @@ mod tests {
             actor_id: "alice",
             idempotency_key: "k-1",
             request_id: "r-1",
-            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 vendor=a",
             ordering_key: "job:1",
             key_seq: 3,
         }
@@ -138,6 +140,8 @@ mod tests {
         let envelope = header().envelope(&data);
         assert_eq!(envelope.event_name, "job.done");
         assert_eq!(envelope.trace_id, "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(envelope.traceparent, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        assert_eq!(envelope.tracestate, "vendor=a");
         let read = decode(&encode(&envelope)).unwrap();
         assert_eq!(read, envelope);
         assert_eq!(unpack::<JobDone>(&read), Ok(data));

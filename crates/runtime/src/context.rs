@@ -14,6 +14,8 @@ pub struct RequestContext {
     /// The W3C trace context that work done for this call belongs to: the call's own span where spans are recorded, the
     /// client's where not, a fresh one where it sent none.
     pub traceparent: String,
+    /// W3C `tracestate`, as the client sent it; empty where it sent none that is well-formed.
+    pub tracestate: String,
     /// The trace id within [`traceparent`](Self::traceparent), 32 hexadecimal digits.
     pub trace_id: String,
     /// When a unary call's answer stops being of use. Streams have none.

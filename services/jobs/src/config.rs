@@ -1,6 +1,8 @@
 //! What the service is configured with. Read from a TOML file and HOLDFAST_JOBS__SECTION__KEY, checked at start: a value
 //! that cannot be right is refused by its name.
 
+mod check;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -64,8 +66,9 @@ pub struct Database {
     pub transaction_time_max_ms: u64,
 }
 
+/// With those of background work and of lists, the 20 of an instance.
 fn app_connections_max() -> u32 {
-    14
+    12
 }
 
 fn task_connections_max() -> u32 {
@@ -211,6 +214,7 @@ pub struct Tasks {
     pub leadership_ttl_ms: u64,
     pub lease_expiry_period_ms: u64,
     pub due_jobs_period_ms: u64,
+    pub partitions_period_ms: u64,
     pub partition_weeks_ahead: i32,
     pub outbox_ring_period_ms: u64,
     pub outbox_slot_age_ms: u64,
@@ -226,6 +230,7 @@ impl Default for Tasks {
             leadership_ttl_ms: 10_000,
             lease_expiry_period_ms: 1000,
             due_jobs_period_ms: 200,
+            partitions_period_ms: HOUR_MS,
             partition_weeks_ahead: 4,
             outbox_ring_period_ms: 60_000,
             outbox_slot_age_ms: 6 * HOUR_MS,
@@ -244,73 +249,12 @@ macro_rules! durations {
 impl Tasks {
     durations! {
         leadership_ttl_ms => leadership_ttl, lease_expiry_period_ms => lease_expiry_period, due_jobs_period_ms => due_jobs_period,
-        outbox_ring_period_ms => outbox_ring_period, outbox_slot_age_ms => outbox_slot_age, outbox_keep_ms => outbox_keep,
+        partitions_period_ms => partitions_period, outbox_ring_period_ms => outbox_ring_period, outbox_slot_age_ms => outbox_slot_age, outbox_keep_ms => outbox_keep,
         outbox_pending_period_ms => outbox_pending_period
     }
 }
 
 impl Config {
-    /// Checks what types alone do not; the fault names every key that is wrong.
-    pub fn validate(&self) -> Result<(), Fault> {
-        let mut wrong = Vec::new();
-        let mut check = |holds: bool, key: &str, rule: &str| {
-            if !holds {
-                wrong.push(holdfast_fault::Violation::new(key, rule));
-            }
-        };
-        let (limits, retries, tasks, batches) = (&self.limits, &self.retries, &self.tasks, &self.batches);
-        check(
-            (500..=30_000).contains(&self.database.transaction_time_max_ms),
-            "database.transaction_time_max_ms",
-            "500 to 30,000",
-        );
-        check((1_000..=3_600_000).contains(&self.leases.ttl_ms), "leases.ttl_ms", "1,000 to 3,600,000");
-        check(limits.running_per_project >= 1, "limits.running_per_project", "1 or more");
-        check(limits.projects.iter().all(|project| project.running >= 1), "limits.projects.running", "1 or more");
-        check(limits.project_depth_hard >= 1, "limits.project_depth_hard", "1 or more");
-        check(
-            limits.project_depth_soft <= limits.project_depth_hard,
-            "limits.project_depth_soft",
-            "at most the hard limit",
-        );
-        check(limits.infra_depth_hard >= 1, "limits.infra_depth_hard", "1 or more");
-        check(limits.infra_depth_soft <= limits.infra_depth_hard, "limits.infra_depth_soft", "at most the hard limit");
-        check(limits.outbox_pending_hard >= 1, "limits.outbox_pending_hard", "1 or more");
-        check(
-            limits.outbox_pending_soft <= limits.outbox_pending_hard,
-            "limits.outbox_pending_soft",
-            "at most the hard limit",
-        );
-        check(TenantId::parse(&limits.platform_tenant).is_ok(), "limits.platform_tenant", "a tenant id");
-        check(retries.attempts_max >= 1, "retries.attempts_max", "1 or more");
-        check(retries.key_window_ms >= 1, "retries.key_window_ms", "1 or more");
-        check(
-            self.intents.iter().all(|intent| intent.run_budget_ms.is_none_or(|budget| budget >= 1000)),
-            "intents.run_budget_ms",
-            "1,000 or more",
-        );
-        check(
-            self.intents.iter().all(|intent| intent.attempts_max.is_none_or(|attempts| attempts >= 1)),
-            "intents.attempts_max",
-            "1 or more",
-        );
-        check(
-            self.workers
-                .iter()
-                .all(|worker| worker.intents.iter().all(|intent| intent == "*" || Intent::parse(intent).is_ok())),
-            "workers.intents",
-            "intents, or \"*\"",
-        );
-        check((1..=1000).contains(&batches.items_max), "batches.items_max", "1 to 1,000");
-        check((1..=8).contains(&batches.submission_lanes), "batches.submission_lanes", "1 to 8");
-        check((1..=8).contains(&batches.answer_lanes), "batches.answer_lanes", "1 to 8");
-        check((1..=1000).contains(&self.dispatch.claim_jobs_max), "dispatch.claim_jobs_max", "1 to 1,000");
-        check((5..=60_000).contains(&self.dispatch.poll_ms), "dispatch.poll_ms", "5 to 60,000");
-        check((500..=30_000).contains(&tasks.leadership_ttl_ms), "tasks.leadership_ttl_ms", "500 to 30,000");
-        check((1..=53).contains(&tasks.partition_weeks_ahead), "tasks.partition_weeks_ahead", "1 to 53");
-        if wrong.is_empty() { Ok(()) } else { Err(Fault::invalid_many(wrong)) }
-    }
-
     pub fn limits(&self) -> Result<Limits, Fault> {
         let bad_tenant = |error: holdfast_ids::IdError| Fault::invalid("limits.platform_tenant", error.to_string());
         Ok(Limits {

@@ -7,6 +7,7 @@ use crate::domain::job::Time;
 
 pub(crate) fn describe() {
     describe_counter!("jobs_submitted_total", "Jobs queued; replays not counted");
+    describe_counter!("jobs_matched_total", "Jobs leased in the transaction of their submission");
     describe_counter!("jobs_submissions_refused_total", "Submissions refused, by cause: outbox, depth");
     describe_counter!("jobs_queue_soft_limit_total", "Batches that found a project's queue over its soft limit");
     describe_counter!("jobs_stale_answers_refused_total", "Answers of workers that no longer held the lease");
@@ -71,4 +72,31 @@ pub(crate) fn outbox_pending(events: i64) {
 
 pub(crate) fn outbox_ring_stuck(stuck: bool) {
     gauge!("outbox_ring_stuck").set(if stuck { 1.0 } else { 0.0 });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    const SOURCE: &str = include_str!("metrics.rs");
+
+    /// The names that a macro is called with, wherever its lines are broken.
+    fn named(call: &str) -> BTreeSet<String> {
+        let source: String = SOURCE.split_whitespace().collect();
+        let calls = source
+            .match_indices(&format!("{call}!(\""))
+            .map(|(at, opening)| (&source[..at], &source[at + opening.len()..]));
+        // `counter!` stands in `describe_counter!` too.
+        let own = calls.filter(|(before, _)| !before.ends_with('_'));
+        own.filter_map(|(_, rest)| Some(rest.split('"').next()?.to_owned())).collect()
+    }
+
+    #[test]
+    fn every_instrument_is_described_and_every_description_has_its_instrument() {
+        for kind in ["counter", "gauge", "histogram"] {
+            let used = named(kind);
+            assert!(!used.is_empty(), "no {kind} is found");
+            assert_eq!(named(&format!("describe_{kind}")), used, "{kind}");
+        }
+    }
 }

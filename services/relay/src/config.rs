@@ -115,6 +115,17 @@ impl ConfigError {
     }
 }
 
+impl Config {
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let connections_max = self.database.connections_max;
+        if !(1..=1000).contains(&connections_max) {
+            let message = format!("{connections_max} is not within 1 and 1000");
+            return Err(ConfigError::invalid("database.connections_max", message));
+        }
+        self.publish.validate()
+    }
+}
+
 impl PublishConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let within = |field, value: u64, least: u64, most: u64| {

@@ -62,7 +62,7 @@ const LOOK_FOR_SCHEMA_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs the process until it is told to stop: SIGTERM ends the round that is on, gives up the shards, and ends.
 pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> anyhow::Result<()> {
-    config.publish.validate()?;
+    config.validate()?;
     let signer = config.signing.signer()?;
     metrics::describe();
     let db = TaskDb::open(&config.database, BUILD.service)?;

@@ -30,7 +30,7 @@ pub struct Envelope {
     /// Who caused it: a principal, or "system:<task>" for background work.
     #[prost(string, tag = "13")]
     pub actor_id: ::prost::alloc::string::String,
-    /// The key of the command that caused it; empty for background work.
+    /// The key of the command that caused it; the job's key, where that had none of its own.
     #[prost(string, tag = "14")]
     pub idempotency_key: ::prost::alloc::string::String,
     #[prost(string, tag = "15")]
@@ -40,6 +40,9 @@ pub struct Envelope {
     pub traceparent: ::prost::alloc::string::String,
     #[prost(string, tag = "17")]
     pub trace_id: ::prost::alloc::string::String,
+    /// W3C tracestate that came with it, at most 512 characters; mostly empty.
+    #[prost(string, tag = "18")]
+    pub tracestate: ::prost::alloc::string::String,
     /// Events with one ordering key are delivered in the order of key_seq, which starts at 1 and has no gaps.
     #[prost(string, tag = "20")]
     pub ordering_key: ::prost::alloc::string::String,

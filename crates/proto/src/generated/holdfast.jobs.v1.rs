@@ -1781,6 +1781,9 @@ pub struct LeasedJob {
     /// W3C trace context of the submission.
     #[prost(string, tag = "16")]
     pub traceparent: ::prost::alloc::string::String,
+    /// W3C tracestate that came with it, at most 512 characters; mostly empty.
+    #[prost(string, tag = "17")]
+    pub tracestate: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkRequest {

@@ -123,10 +123,12 @@ impl EdgeLayer {
         let caller = self.caller(request.headers()).await?;
         call.caller = Some(caller.clone());
         access.permit(&caller)?;
+        let tracestate = tracestate(request.headers());
         request.extensions_mut().insert(RequestContext {
             caller,
             request_id: call.ids.request_id.clone(),
             traceparent: call.ids.trace.to_string(),
+            tracestate,
             trace_id: call.ids.trace.trace_id_hex(),
             deadline: call.deadline,
         });
@@ -169,6 +171,18 @@ fn unknown_method(
     methods.unknown.record(status.code(), received.elapsed());
     let ids = CallIds { request_id: request_id.clone(), trace: parent.unwrap_or_else(TraceContext::fresh) };
     failure::response(status, &ids)
+}
+
+/// The `tracestate` headers as one; without a `traceparent`, too long or not printable it counts as absent.
+fn tracestate(headers: &HeaderMap) -> String {
+    const CHARS_MAX: usize = 512;
+    if header(headers, "traceparent").and_then(TraceContext::parse).is_none() {
+        return String::new();
+    }
+    let states: Vec<&str> = headers.get_all("tracestate").iter().filter_map(|value| value.to_str().ok()).collect();
+    let state = states.join(",").trim().to_owned();
+    let well_formed = state.len() <= CHARS_MAX && state.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
+    if well_formed { state } else { String::new() }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use holdfast_caller::Caller;
 use holdfast_fault::Fault;
@@ -11,7 +12,7 @@ use holdfast_pg::coalescer::{BatchJob, Coalescer};
 use holdfast_pg::{TenantScope, Tx};
 
 use super::lease::Leased;
-use super::{Asking, Core, authorise, blames_an_item, retrying};
+use super::{Asking, Core, authorise, blames_an_item, latest, retrying};
 use crate::domain::job::{Job, State, StateName, Time};
 use crate::domain::payload::Payload;
 use crate::domain::payload_hash::check_json;
@@ -81,6 +82,7 @@ pub struct Answer {
     tenants: String,
     request_id: String,
     traceparent: String,
+    deadline: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +135,7 @@ impl Answering {
             tenants: tenants.iter().map(|tenant| tenant.as_str()).collect::<Vec<_>>().join(","),
             request_id: asking.request_id.clone(),
             traceparent: asking.traceparent.clone(),
+            deadline: asking.deadline,
         };
         Ok(self.batches.submit(answer).await.map_err(Fault::from)??)
     }
@@ -199,7 +202,8 @@ impl Answers {
     /// One transaction over answers for different jobs.
     async fn round(&self, items: &[Answer], round: &[usize]) -> Result<Vec<Result<Answered, NotCounted>>, StoreError> {
         let tenants: Vec<_> = round.iter().flat_map(|index| scope_of(&items[*index].tenants)).collect();
-        let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, None).await?;
+        let deadline = latest(round.iter().map(|index| items[*index].deadline));
+        let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, deadline).await?;
         let job_ids: Vec<_> = round.iter().map(|index| items[*index].lease.job_id.as_uuid()).collect();
         let own_tenants: Vec<_> = round.iter().map(|index| items[*index].tenants.clone()).collect();
         let locked = jobs_lock(&mut tx, &job_ids, &own_tenants).await?;
@@ -301,6 +305,11 @@ fn answered(transition: &Transition) -> Answered {
     Answered { state: transition.after.state.name(), at: transition.occurred_at, next_attempt_at, replayed: false }
 }
 
+/// Whether two traceparents, `00-<trace id>-<span id>-<flags>`, are of one trace.
+fn is_same_trace(one: &str, other: &str) -> bool {
+    one.split('-').nth(1) == other.split('-').nth(1)
+}
+
 fn holder(job: &Job) -> Option<String> {
     match &job.state {
         State::Running(lease) => Some(lease.worker_id.clone()),
@@ -309,16 +318,14 @@ fn holder(job: &Job) -> Option<String> {
 }
 
 fn cause(item: &Answer, transition: &Transition, worker_id: Option<String>) -> Cause {
+    // The job's trace goes on: an answer's own only where it is a part of it, which that of a worker's session is not.
+    let submitted = &transition.after.facts.traceparent;
+    let traceparent = if is_same_trace(submitted, &item.traceparent) { &item.traceparent } else { submitted };
     Cause {
         actor_id: item.caller.actor.clone(),
         worker_id,
-        command: Some(Command { key: item.lease.lease_id.to_string(), hash: item.hash }),
+        command: Some(Command { key: item.lease.lease_id.to_string(), hash: item.hash, idempotency_key: None }),
         request_id: item.request_id.clone(),
-        // A worker's stream has no trace of its own for each job: the submission's goes on.
-        traceparent: if item.traceparent.is_empty() {
-            transition.after.facts.traceparent.clone()
-        } else {
-            item.traceparent.clone()
-        },
+        traceparent: traceparent.clone(),
     }
 }

@@ -41,11 +41,15 @@ pub fn projects(caller: &Caller) -> Vec<String> {
     }
 }
 
+/// An agent acts for the intents that its token names.
+pub fn agent_intent(caller: &Caller, intent: &Intent) -> Result<(), Fault> {
+    let allowed = caller.intents.as_ref().is_none_or(|intents| intents.contains(intent));
+    if allowed { Ok(()) } else { Err(out_of_scope("intent")) }
+}
+
 /// An agent submits the intents and up to the tier that its token names.
 pub fn agent_profile(caller: &Caller, intent: &Intent, tier: Tier) -> Result<(), Fault> {
-    if caller.intents.as_ref().is_some_and(|intents| !intents.contains(intent)) {
-        return Err(out_of_scope("intent"));
-    }
+    agent_intent(caller, intent)?;
     let above = caller.max_tier.is_some_and(|max| tier.as_str() > max.as_str());
     if above { Err(out_of_scope("risk tier")) } else { Ok(()) }
 }

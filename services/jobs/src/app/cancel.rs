@@ -64,7 +64,11 @@ impl App {
         if !authorise::has_project(caller, &locked.job.facts.project_id) {
             return Ok(Outcome::NotFound);
         }
-        let command = Command { key: format!("cancel:{key}"), hash: *blake3::hash(reason.as_bytes()).as_bytes() };
+        let command = Command {
+            key: format!("cancel:{key}"),
+            hash: *blake3::hash(reason.as_bytes()).as_bytes(),
+            idempotency_key: Some(key.clone()),
+        };
         let tenant_id = locked.job.facts.tenant_id.to_string();
         match transition::cancel(locked.job, reason.to_owned(), locked.now) {
             Ok(transition) => {
@@ -78,7 +82,7 @@ impl App {
                 };
                 transitions_persist(&mut tx, &[Step { transition, cause, queued_since: None }], self.core.encode)
                     .await?;
-                let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants() })
+                let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants(), deadline: asking.deadline })
                     .await?
                     .ok_or(StoreError::LostLock)?;
                 tx.commit().await?;
@@ -90,7 +94,7 @@ impl App {
                 if recorded.is_none_or(|recorded| recorded.command_hash != command.hash) {
                     return Ok(Outcome::Refused(refusal));
                 }
-                let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants() })
+                let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants(), deadline: asking.deadline })
                     .await?
                     .ok_or(StoreError::LostLock)?;
                 Ok(Outcome::Done(Box::new(Cancelled { job, replayed: true }), None))

@@ -185,14 +185,16 @@ impl Dispatcher {
         // At the end of the scan it begins again from the front; a scan that began in the middle has not seen the front
         // yet.
         let is_whole = *cursor == Cursor::default();
-        let is_more = claimed.cursor.is_some() || !is_whole;
+        let is_more = claimed.cursor.is_some() || claimed.left_over || !is_whole;
         *cursor = claimed.cursor.unwrap_or_default();
         let leased = claimed.leased.len();
-        let mut unused = places;
-        let used: Vec<Place> = unused.drain(..leased).collect();
-        self.hand_out(used.into_iter().zip(claimed.leased));
-        let has_room = !unused.is_empty();
-        unused.into_iter().for_each(Place::put_back);
+        let mut places: Vec<Option<Place>> = places.into_iter().map(Some).collect();
+        self.hand_out(claimed.leased.into_iter().filter_map(|(taker, job)| Some((places[taker].take()?, job))));
+        let mut has_room = false;
+        for place in places.into_iter().flatten() {
+            has_room = true;
+            place.put_back();
+        }
         self.seats.set_drained(wanted, !is_more && has_room);
         Ok(Round { is_more, leased, ..Round::default() })
     }

@@ -16,6 +16,7 @@ use crate::store::StoreError;
 use crate::store::key::{
     LockedKey, NewHead, Terms, key_head_update, key_insert_if_unused, key_ledger_complete, key_ledger_insert, key_lock,
 };
+use crate::store::submit::ledger_touch;
 
 /// A key as the caller names it.
 #[derive(Debug, Clone)]
@@ -87,11 +88,16 @@ impl App {
         let lease_expires_at = locked.now + TimeDelta::milliseconds(terms.lease_ms);
         let reserved = match key::reserve(&locked.head, hash, locked.now) {
             Reservation::Conflict => return Ok(None),
-            Reservation::InProgress { lease_expires_at } => return Ok(Some(Reserved::InProgress { lease_expires_at })),
+            Reservation::InProgress { lease_expires_at } => {
+                touch(&mut tx, scope, &locked).await?;
+                Reserved::InProgress { lease_expires_at }
+            }
             Reservation::Completed { outcome, completed_at } => {
-                return Ok(Some(Reserved::Completed { outcome, completed_at, generation: locked.head.generation }));
+                touch(&mut tx, scope, &locked).await?;
+                Reserved::Completed { outcome, completed_at, generation: locked.head.generation }
             }
             Reservation::TakesOver { token } => {
+                touch(&mut tx, scope, &locked).await?;
                 grant(&mut tx, scope, &locked, token, lease_expires_at).await?;
                 Reserved::Granted {
                     token,
@@ -182,6 +188,7 @@ fn key_not_found() -> Fault {
 fn key_scope(asking: &Asking, named: NamedKey) -> Result<KeyScope, Fault> {
     let caller = &asking.caller;
     authorise::project(caller, &named.project_id)?;
+    authorise::agent_intent(caller, &named.intent)?;
     Ok(KeyScope {
         tenant_id: authorise::tenant(caller, named.tenant_id).map_err(|fault| fault.under("scope."))?,
         project_id: named.project_id,
@@ -189,6 +196,11 @@ fn key_scope(asking: &Asking, named: NamedKey) -> Result<KeyScope, Fault> {
         actor_id: caller.actor.clone(),
         key: named.key,
     })
+}
+
+/// The key was seen again.
+async fn touch(tx: &mut Tx, scope: &KeyScope, locked: &LockedKey) -> Result<(), StoreError> {
+    ledger_touch(tx, &[locked.ledger_id], &[scope.tenant_id.to_string()]).await
 }
 
 async fn grant(

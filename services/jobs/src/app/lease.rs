@@ -10,7 +10,7 @@ use holdfast_pg::TenantScope;
 use holdfast_pg::coalescer::BatchJob;
 
 use super::answer::{LeaseRef, scope_of};
-use super::{App, Asking, Core, authorise, blames_an_item, retrying};
+use super::{App, Asking, Core, authorise, blames_an_item, latest, retrying};
 use crate::domain::job::{Job, Lease, State, Time};
 use crate::domain::payload::Payload;
 use crate::domain::transition::{self, Cause, Refusal, Take, Transition};
@@ -26,6 +26,8 @@ pub struct Taker {
     pub worker_id: WorkerId,
     pub actor_id: ActorId,
     pub request_id: String,
+    /// Of payloads that reach it in one message.
+    pub bytes_max: usize,
 }
 
 impl Taker {
@@ -64,10 +66,12 @@ impl Leased {
 /// What a claim came to.
 #[derive(Debug, Default)]
 pub struct Claimed {
-    /// For the first of the takers, in their order.
-    pub leased: Vec<Leased>,
+    /// Each with the position of its taker.
+    pub leased: Vec<(usize, Leased)>,
     /// Where the next scan goes on; None where this one reached the end.
     pub cursor: Option<Cursor>,
+    /// Jobs were found that would have been too much at once.
+    pub left_over: bool,
 }
 
 impl Core {
@@ -83,10 +87,10 @@ impl Core {
         let candidates = candidates_scan(&mut tx, wanted, after, &self.limits.running, jobs_max as i64).await?;
         let full = candidates.locked.job_ids.len() == jobs_max;
         let cursor = candidates.last.clone().filter(|_| full);
-        let steps = self.takes(&mut tx, &candidates, takers).await?;
+        let Takes { steps, takers, left_over } = self.takes(&mut tx, &candidates, takers).await?;
         if steps.is_empty() {
             tx.rollback().await?;
-            return Ok(Claimed { leased: Vec::new(), cursor });
+            return Ok(Claimed { leased: Vec::new(), cursor, left_over });
         }
         let handed = transitions_persist(&mut tx, &steps, self.encode).await?;
         tx.commit().await?;
@@ -94,13 +98,15 @@ impl Core {
             handed.into_iter().map(|handed| (handed.job_id, handed.payload)).collect();
         let leased = steps
             .into_iter()
-            .map(|step| {
+            .zip(takers)
+            .map(|(step, taker)| {
                 let job_id = step.transition.after.facts.job_id;
                 let payload = payloads.remove(&job_id).ok_or(StoreError::LostLock)?;
-                Leased::of(step.transition.after, payload, step.queued_since).ok_or(StoreError::LostLock)
+                let leased = Leased::of(step.transition.after, payload, step.queued_since);
+                Ok((taker, leased.ok_or(StoreError::LostLock)?))
             })
-            .collect::<Result<_, _>>()?;
-        Ok(Claimed { leased, cursor })
+            .collect::<Result<_, StoreError>>()?;
+        Ok(Claimed { leased, cursor, left_over })
     }
 
     /// Decides over the locked candidates, in their order.
@@ -109,26 +115,59 @@ impl Core {
         tx: &mut holdfast_pg::Tx,
         candidates: &Candidates,
         takers: &[Arc<Taker>],
-    ) -> Result<Vec<Step>, StoreError> {
+    ) -> Result<Takes, StoreError> {
         let mut loaded: HashMap<_, _> = jobs_load(tx, &candidates.locked)
             .await?
             .into_iter()
             .map(|locked| (locked.job.facts.job_id.as_uuid(), locked))
             .collect();
-        let mut takers = takers.iter();
-        let (mut steps, mut bytes) = (Vec::new(), 0);
+        let (mut takers, mut hands) = (takers.iter().enumerate(), Hands::default());
+        let (mut takes, mut bytes) = (Takes::default(), 0);
         for (job_id, queued_since) in candidates.locked.job_ids.iter().zip(&candidates.queued_since) {
             let Some(locked) = loaded.remove(job_id) else { continue };
             bytes += locked.payload_bytes;
-            if bytes > self.limits.dispatch.claim_bytes_max && !steps.is_empty() {
+            if bytes > self.limits.dispatch.claim_bytes_max && !takes.steps.is_empty() {
                 // The rest stays queued: only what is persisted is moved.
+                takes.left_over = true;
                 break;
             }
-            let Some(taker) = takers.next() else { break };
+            // Whose hands are full is passed over, with all its further room.
+            let Some((position, taker)) = takers.find(|(_, taker)| hands.take(taker, locked.payload_bytes)) else {
+                takes.left_over = true;
+                break;
+            };
             let Ok((transition, cause)) = taker.lease(locked.job, self.limits.lease_ttl, locked.now) else { continue };
-            steps.push(Step { transition, cause, queued_since: Some(*queued_since) });
+            takes.steps.push(Step { transition, cause, queued_since: Some(*queued_since) });
+            takes.takers.push(position);
         }
-        Ok(steps)
+        Ok(takes)
+    }
+}
+
+/// What was decided over the candidates of a claim.
+#[derive(Default)]
+struct Takes {
+    steps: Vec<Step>,
+    /// The position of each step's taker.
+    takers: Vec<usize>,
+    left_over: bool,
+}
+
+/// How many bytes each taker was given.
+#[derive(Default)]
+struct Hands(HashMap<*const Taker, usize>);
+
+impl Hands {
+    /// Whether a taker can be given this much more; the first job it can always be given.
+    fn take(&mut self, taker: &Arc<Taker>, payload_bytes: usize) -> bool {
+        /// The rest of a leased job, generously.
+        const JOB_BYTES: usize = 1024;
+        let taken = self.0.entry(Arc::as_ptr(taker)).or_insert(0);
+        let would_be = taken.saturating_add(payload_bytes + JOB_BYTES);
+        let fits = *taken == 0 || would_be <= taker.bytes_max;
+        // Full once and for all: a smaller job does not overtake the one that did not fit.
+        *taken = if fits { would_be } else { usize::MAX };
+        fits
     }
 }
 
@@ -164,6 +203,7 @@ impl App {
                 projects: projects.clone(),
                 progress_percent: renewal.progress_percent,
                 progress_note: renewal.progress_note,
+                deadline: asking.deadline,
             });
             async move {
                 let lost = self.extensions.submit(extension?).await.map_err(Fault::from)?;
@@ -187,7 +227,8 @@ impl Extensions {
 
     async fn extend_once(&self, items: &[Extension]) -> Result<Vec<Result<Time, Option<Refusal>>>, StoreError> {
         let tenants: Vec<_> = items.iter().flat_map(|item| scope_of(&item.tenants)).collect();
-        let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, None).await?;
+        let deadline = latest(items.iter().map(|item| item.deadline));
+        let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, deadline).await?;
         let ttl_ms = self.core.limits.lease_ttl.as_millis() as i64;
         let renewed: HashMap<(LeaseId, i64), Time> =
             leases_extend_if_held(&mut tx, items, ttl_ms).await?.into_iter().collect();

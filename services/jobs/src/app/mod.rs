@@ -14,6 +14,7 @@ pub mod submit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Instant;
 
 use holdfast_caller::Caller;
 use holdfast_ids::{JobId, LeaseId};
@@ -34,8 +35,10 @@ use limits::Limits;
 pub struct Asking {
     pub caller: Arc<Caller>,
     pub request_id: String,
+    /// The W3C trace context: the traceparent and, behind a space, the tracestate where there is one. Kept in this form in
+    /// rows; taken apart on the way out.
     pub traceparent: String,
-    pub deadline: Option<std::time::Instant>,
+    pub deadline: Option<Instant>,
 }
 
 impl Asking {
@@ -145,6 +148,11 @@ where
         }
     }
     db.bounded(transaction()).await
+}
+
+/// Until when a batch is worth doing: the latest of its callers' deadlines; None where one of them has none.
+pub(crate) fn latest(deadlines: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
+    deadlines.into_iter().reduce(|one, other| Some(one?.max(other?))).flatten()
 }
 
 /// Whether an error is the fault of an item of a batch, and not of the database or the batch.

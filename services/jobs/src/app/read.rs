@@ -8,7 +8,7 @@ use holdfast_pg::TenantScope;
 use holdfast_pg::coalescer::BatchJob;
 
 use super::answer::scope_of;
-use super::{App, Asking, Core, authorise, blames_an_item};
+use super::{App, Asking, Core, authorise, blames_an_item, latest};
 use crate::error::job_not_found;
 use crate::store::StoreError;
 use crate::store::read::{Listing, SeenEvent, SeenJob, Sought, job_events_list, jobs_get, jobs_list};
@@ -17,7 +17,7 @@ impl App {
     /// From the primary: who was told that a job is queued finds it.
     pub async fn get(&self, asking: &Asking, job_id: JobId) -> Result<SeenJob, Fault> {
         let caller = &asking.caller;
-        let job = self.reads.submit(Sought { job_id, tenants: asking.tenants() }).await?;
+        let job = self.reads.submit(Sought { job_id, tenants: asking.tenants(), deadline: asking.deadline }).await?;
         job.filter(|job| authorise::has_project(caller, &job.project_id)).ok_or_else(job_not_found)
     }
 
@@ -103,7 +103,8 @@ impl BatchJob for Reads {
 impl Reads {
     async fn get_all(&self, items: &[Sought]) -> Result<Vec<Result<Option<SeenJob>, StoreError>>, StoreError> {
         let tenants: Vec<_> = items.iter().flat_map(|item| scope_of(&item.tenants)).collect();
-        let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, None).await?;
+        let deadline = latest(items.iter().map(|item| item.deadline));
+        let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, deadline).await?;
         let jobs = jobs_get(&mut tx, items).await?;
         tx.commit().await?;
         Ok(jobs.into_iter().map(Ok).collect())

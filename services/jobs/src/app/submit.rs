@@ -13,7 +13,7 @@ use super::dispatch::Dispatcher;
 use super::folded::{Decided, Folded};
 use super::lease::Leased;
 use super::seats::Place;
-use super::{App, Asking, Core, authorise, blames_an_item, retrying};
+use super::{App, Asking, Core, authorise, blames_an_item, latest, retrying};
 use crate::domain::job::{Queue, StateName, Tier, Time};
 use crate::domain::payload::Payload;
 use crate::domain::payload_hash;
@@ -140,6 +140,7 @@ impl App {
                 actor_id: caller.actor.clone(),
                 key: requested.key,
             },
+            deadline: asking.deadline,
             queue: requested.queue,
             tier: requested.tier,
             priority: requested.priority,
@@ -209,12 +210,13 @@ impl Submissions {
     /// submissions that were too many.
     async fn run_once(&self, items: &[Submission]) -> Result<Vec<Result<Submitted, Refused>>, StoreError> {
         let scope = TenantScope::new(items.iter().map(|item| &item.scope.tenant_id))?;
+        let deadline = latest(items.iter().map(|item| item.deadline));
         let folded = Folded::of(items);
         // Given back, whatever happens, by those that do not come to be leased.
         let mut places = self.dispatcher.match_with(folded.leaders.iter().map(|index| (*index, &items[*index])));
         let mut full: HashMap<usize, Queue> = HashMap::new();
         loop {
-            let mut tx = self.core.app_db.begin(&scope, None).await?;
+            let mut tx = self.core.app_db.begin(&scope, deadline).await?;
             match self.attempt(&mut tx, items, &folded, &full, &places).await? {
                 Attempt::Fits { decided, leased } => {
                     tx.commit().await?;

@@ -1,5 +1,7 @@
 //! A request to queue a job, checked and ready to be persisted.
 
+use std::time::Instant;
+
 use holdfast_ids::{ActorId, IdempotencyKey, Intent, ProjectId, TenantId};
 
 use super::job::{Queue, Tier, Time};
@@ -22,6 +24,8 @@ pub struct KeyScope {
 #[derive(Debug, Clone)]
 pub struct Submission {
     pub scope: KeyScope,
+    /// Past it nobody waits for the answer.
+    pub deadline: Option<Instant>,
     pub queue: Queue,
     pub tier: Tier,
     pub priority: i16,

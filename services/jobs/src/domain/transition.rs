@@ -2,7 +2,7 @@
 //! it says is persisted by one statement, with one history row and one event.
 
 use chrono::TimeDelta;
-use holdfast_ids::{ActorId, LeaseId};
+use holdfast_ids::{ActorId, IdempotencyKey, LeaseId};
 
 use super::job::{Clock, Facts, Failure, Job, LEASE_LOST, Lease, Progressed, State, StateName, Time};
 use super::payload::Payload;
@@ -143,20 +143,20 @@ pub fn release(job: Job, presented: Presented, now: Time) -> Result<Transition, 
     Ok(moved.to(State::Queued, said, "released by its worker".to_owned()))
 }
 
-/// running -> retrying, failed, timed_out: the lease was not renewed in time, or the run budget is used up. None where
-/// the lease still holds.
+/// running -> retrying, failed, timed_out: the lease was not renewed in time, or was held to the end of the run budget. None
+/// where the lease still holds. However late it is called: what counts is when the lease ended, not when it was noticed.
 pub fn expire(job: Job, policy: &RetryPolicy, now: Time, chance: f64) -> Option<Transition> {
     let State::Running(lease) = &job.state else { return None };
-    if now >= lease.run_deadline {
+    if now < lease.expires_at {
+        return None;
+    }
+    if lease.expires_at >= lease.run_deadline {
         let detail = format!("run budget of {} ms used up", job.facts.run_budget_ms);
         return Some(Move::of(job, now).to(
             State::TimedOut { clock: Clock::Run, finished_at: now },
             Said::TimedOut,
             detail,
         ));
-    }
-    if now < lease.expires_at {
-        return None;
     }
     let message = format!("worker {} was not heard of before its lease expired", lease.worker_id);
     let failure = Failure { code: LEASE_LOST.to_owned(), message, occurred_at: now };
@@ -219,7 +219,7 @@ impl Move {
         progressed.seq += 1;
         let mut ended_lease = None;
         if let State::Running(lease) = &state {
-            progressed.run_ms += (now - lease.leased_at).num_milliseconds().max(0);
+            progressed.run_ms += (now.min(lease.expires_at) - lease.leased_at).num_milliseconds().max(0);
             ended_lease = Some(lease.lease_id);
         }
         Self { facts, progressed, from: state.name(), ended_lease, now }
@@ -244,6 +244,9 @@ pub struct Cause {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
+    /// As the history keeps it: commands of different kinds never meet.
     pub key: String,
     pub hash: [u8; 32],
+    /// The caller's own key, where it sent one.
+    pub idempotency_key: Option<IdempotencyKey>,
 }

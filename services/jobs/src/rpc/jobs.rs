@@ -6,7 +6,7 @@ use holdfast_proto::jobs::v1 as pb;
 use holdfast_proto::jobs::v1::job_service_server::JobService;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Rpc, open};
+use super::{Rpc, open, within_answer};
 use crate::app::Listing;
 use crate::app::submit::Requested;
 use crate::wire::field::{elements, id, named, optional_id, text};
@@ -53,14 +53,15 @@ impl JobService for Rpc {
         listing.before = page::jobs_before(&listing, &page_token)?;
         let page_size = listing.jobs_max;
         listing.jobs_max += 1;
-        let mut jobs = self.app.list(&asking, listing.clone()).await?;
-        let more = jobs.len() as i64 > page_size;
-        jobs.truncate(page_size as usize);
-        let next_page_token = match jobs.last() {
-            Some(last) if more => page::jobs_token(&listing, last.job_id),
+        let seen = self.app.list(&asking, listing.clone()).await?;
+        let ids: Vec<JobId> = seen.iter().map(|job| job.job_id).collect();
+        let mut jobs: Vec<pb::Job> = seen.into_iter().take(page_size as usize).map(Into::into).collect();
+        within_answer(&mut jobs);
+        let next_page_token = match jobs.len() {
+            shown if shown < ids.len() => page::jobs_token(&listing, ids[shown - 1]),
             _ => String::new(),
         };
-        Ok(Response::new(pb::ListJobsResponse { jobs: jobs.into_iter().map(Into::into).collect(), next_page_token }))
+        Ok(Response::new(pb::ListJobsResponse { jobs, next_page_token }))
     }
 
     async fn cancel_job(
@@ -83,17 +84,15 @@ impl JobService for Rpc {
         let job_id = id("job_id", &request.job_id, JobId::parse)?;
         let page_size = page::size("page_size", request.page_size, 100)?;
         let after_seq = page::events_after(job_id, &request.page_token)?;
-        let mut events = self.app.events(&asking, job_id, after_seq, page_size + 1).await?;
-        let more = events.len() as i64 > page_size;
-        events.truncate(page_size as usize);
+        let seen = self.app.events(&asking, job_id, after_seq, page_size + 1).await?;
+        let found = seen.len();
+        let mut events: Vec<pb::JobEvent> = seen.into_iter().take(page_size as usize).map(Into::into).collect();
+        within_answer(&mut events);
         let next_page_token = match events.last() {
-            Some(last) if more => page::events_token(job_id, last.seq),
+            Some(last) if events.len() < found => page::events_token(job_id, last.seq),
             _ => String::new(),
         };
-        Ok(Response::new(pb::ListJobEventsResponse {
-            events: events.into_iter().map(Into::into).collect(),
-            next_page_token,
-        }))
+        Ok(Response::new(pb::ListJobEventsResponse { events, next_page_token }))
     }
 }
 

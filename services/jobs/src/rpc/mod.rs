@@ -16,6 +16,10 @@ use tonic::service::Routes;
 
 use crate::app::{App, Asking};
 
+/// Of the rows of a page, or the payloads of leased jobs: clients take answers of up to 4 MiB where they are not told
+/// otherwise.
+const ANSWER_BYTES_MAX: usize = 3 * 1024 * 1024;
+
 /// What every method works with.
 #[derive(Clone)]
 struct Rpc {
@@ -33,13 +37,25 @@ pub fn routes(app: App, draining: CancellationToken, drain_timeout: std::time::D
         .add_service(IdempotencyServiceServer::new(rpc).max_decoding_message_size(REQUEST_BYTES_MAX))
 }
 
+/// Cuts a page down to the rows that one answer may hold, at least one.
+fn within_answer(rows: &mut Vec<impl prost::Message>) {
+    let mut bytes = 0;
+    let over = rows.iter().position(|row| {
+        bytes += row.encoded_len();
+        bytes > ANSWER_BYTES_MAX
+    });
+    if let Some(count) = over {
+        rows.truncate(count.max(1));
+    }
+}
+
 /// Splits a request into who asks and what for.
 fn open<T>(request: Request<T>) -> Result<(Asking, T), Fault> {
     let context = RequestContext::of(&request)?;
     let asking = Asking {
         caller: context.caller.clone(),
         request_id: context.request_id.to_string(),
-        traceparent: context.traceparent.clone(),
+        traceparent: [context.traceparent.as_str(), &context.tracestate].join(" ").trim_end().to_owned(),
         deadline: context.deadline,
     };
     Ok((asking, request.into_inner()))

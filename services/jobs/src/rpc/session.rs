@@ -149,7 +149,8 @@ impl Session {
                 .collect(),
         };
         send(&out, Out::Welcome(welcome)).await?;
-        let taker = taker(&asking, &offer);
+        // Pushed one by one.
+        let taker = taker(&asking, &offer, usize::MAX);
         let seat = rpc.app.dispatcher.seat_session(&asking, wanted, taker, capacity);
         Ok(Self {
             rpc,

@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::session::{self, Session};
-use super::{Rpc, open};
+use super::{ANSWER_BYTES_MAX, Rpc, open};
 use crate::app::lease::Taker;
 use crate::app::{Asking, authorise};
 use crate::wire::worker::{self, Offer, completion, extension_result, failure, lease_request, lease_terms, renewals};
@@ -42,7 +42,7 @@ impl WorkerService for Rpc {
         let wait = asking.deadline.map_or(wait, |deadline| {
             wait.min(deadline.saturating_duration_since(Instant::now()).saturating_sub(ANSWER_MARGIN))
         });
-        let (wanted, taker) = (self.wanted(&asking, &offer)?, taker(&asking, &offer));
+        let (wanted, taker) = (self.wanted(&asking, &offer)?, taker(&asking, &offer, ANSWER_BYTES_MAX));
         let jobs_max = offer.jobs_max as usize;
         let jobs = self.app.dispatcher.request(&asking, wanted, taker, jobs_max, wait).await?;
         let (lease_ttl, heartbeat_interval) = lease_terms(self.app.core.limits.lease_ttl);
@@ -86,10 +86,12 @@ impl Rpc {
     }
 }
 
-pub(super) fn taker(asking: &Asking, offer: &worker::Offer) -> Taker {
+/// `bytes_max`: of payloads that travel in one message.
+pub(super) fn taker(asking: &Asking, offer: &worker::Offer, bytes_max: usize) -> Taker {
     Taker {
         worker_id: offer.worker_id.clone(),
         actor_id: asking.caller.actor.clone(),
         request_id: asking.request_id.clone(),
+        bytes_max,
     }
 }

@@ -1,5 +1,7 @@
 //! Heartbeats.
 
+use std::time::Instant;
+
 use holdfast_ids::{JobId, LeaseId};
 use holdfast_pg::Tx;
 
@@ -17,6 +19,8 @@ pub struct Extension {
     pub projects: String,
     pub progress_percent: Option<i16>,
     pub progress_note: Option<String>,
+    /// Past it nobody waits for the answer.
+    pub deadline: Option<Instant>,
 }
 
 /// Renews what is still held and not expired; answers the new expiries of those leases, each with its fence.

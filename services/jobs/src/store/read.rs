@@ -1,5 +1,7 @@
 //! What callers read.
 
+use std::time::Instant;
+
 use holdfast_ids::{JobId, ProjectId, TenantId};
 use holdfast_pg::Tx;
 use uuid::Uuid;
@@ -14,6 +16,8 @@ use crate::domain::job::{StateName, Time};
 pub struct Sought {
     pub job_id: JobId,
     pub tenants: String,
+    /// Past it nobody waits for the answer.
+    pub deadline: Option<Instant>,
 }
 
 /// The jobs, in the order sought; None where a job is in none of its caller's tenants.

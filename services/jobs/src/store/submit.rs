@@ -176,7 +176,11 @@ impl<'a> New<'a> {
         let cause = Cause {
             actor_id: submission.scope.actor_id.clone(),
             worker_id: None,
-            command: Some(Command { key: submission.scope.key.to_string(), hash: submission.payload_hash }),
+            command: Some(Command {
+                key: submission.scope.key.to_string(),
+                hash: submission.payload_hash,
+                idempotency_key: Some(submission.scope.key.clone()),
+            }),
             request_id: submission.request_id.clone(),
             traceparent: submission.traceparent.clone(),
         };

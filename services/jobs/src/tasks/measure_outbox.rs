@@ -10,11 +10,15 @@ use crate::store::maintenance::outbox_pending;
 
 pub(super) async fn run_once(core: &Core) -> Result<Report, Fault> {
     let pending = core.task_db.bounded(round(core)).await?;
+    let is_over = |pending| pending >= core.limits.outbox_soft;
+    // Said when it begins and when it ends: this runs twice a second.
+    match (core.outbox.pending().is_some_and(is_over), is_over(pending)) {
+        (false, true) => tracing::warn!(pending, "many events wait for a relay"),
+        (true, false) => tracing::info!(pending, "no longer do many events wait for a relay"),
+        (false, false) | (true, true) => {}
+    }
     core.outbox.set(pending);
     metrics::outbox_pending(pending);
-    if pending >= core.limits.outbox_soft {
-        tracing::warn!(pending, "many events wait for a relay");
-    }
     Ok(Report::default())
 }
 

@@ -7,7 +7,6 @@ mod promote_due;
 mod turn_outbox_ring;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use holdfast_pg::leadership::TaskLease;
 use holdfast_runtime::tasks::{Report, TaskSet};
@@ -20,7 +19,6 @@ const SCHEMA: &str = "jobs";
 /// Starts every task. Those that change what all instances share run under a lease row; each instance measures for itself.
 pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet) {
     let lease = |task| Some(TaskLease::new(core.task_db.clone(), SCHEMA, task, holder, config.leadership_ttl()));
-    let partitions = Duration::from_secs(3600);
     let config = *config;
 
     let expiring = core.clone();
@@ -34,7 +32,7 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
         async move { promote_due::run_once(&core).await }
     });
     let making = core.clone();
-    tasks.spawn("partitions", partitions, lease("partitions"), move || {
+    tasks.spawn("partitions", config.partitions_period(), lease("partitions"), move || {
         let core = making.clone();
         async move { make_partitions::run_once(&core, config.partition_weeks_ahead).await }
     });

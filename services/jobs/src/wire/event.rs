@@ -14,6 +14,7 @@ const SOURCE: &str = "holdfast.jobs";
 pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8> {
     let Job { facts, state, progressed } = &transition.after;
     let job_id = facts.job_id.to_string();
+    let own_key = cause.command.as_ref().and_then(|command| command.idempotency_key.as_ref());
     let header = EventHeader {
         event_id: EventId::from_uuid(event_id),
         source: SOURCE,
@@ -22,7 +23,7 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
         project_id: facts.project_id.as_str(),
         job_id: Some(facts.job_id),
         actor_id: cause.actor_id.as_str(),
-        idempotency_key: cause.command.as_ref().map_or("", |command| &command.key),
+        idempotency_key: own_key.unwrap_or(&facts.idempotency_key).as_str(),
         request_id: &cause.request_id,
         traceparent: &cause.traceparent,
         ordering_key: &job_id,

@@ -152,6 +152,7 @@ pub fn extension_result(lease: Option<pb::LeaseRef>, outcome: Result<Time, Fault
 impl From<Leased> for pb::LeasedJob {
     fn from(leased: Leased) -> Self {
         let facts = leased.job.facts;
+        let (traceparent, tracestate) = facts.traceparent.split_once(' ').unwrap_or((&facts.traceparent, ""));
         Self {
             lease: Some(wire_lease(LeaseRef {
                 job_id: facts.job_id,
@@ -172,7 +173,8 @@ impl From<Leased> for pb::LeasedJob {
             run_deadline: Some(timestamp(leased.lease.run_deadline)),
             created_at: Some(timestamp(facts.created_at)),
             request_id: facts.request_id,
-            traceparent: facts.traceparent,
+            traceparent: traceparent.to_owned(),
+            tracestate: tracestate.to_owned(),
         }
     }
 }

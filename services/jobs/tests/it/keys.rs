@@ -1,6 +1,7 @@
 //! IdempotencyService: a reserved key is a lease with a token, then an outcome for everyone.
 
 use anyhow::Result;
+use holdfast_caller::issuer::TokenSpec;
 use holdfast_ids::TenantId;
 use pb::reserve_key_response::{Granted, Outcome};
 
@@ -80,6 +81,54 @@ fn a_key_is_reserved_completed_and_replayed() -> Result<()> {
         }
         let seen = memory.get_key(pb::GetKeyRequest { scope: scope("k") }).await?;
         assert_eq!((seen.state(), seen.outcome.as_slice()), (pb::KeyState::Completed, b"{\"id\": 7}".as_slice()));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_key_that_is_asked_for_again_was_seen_again() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let tenant = tenant();
+        let memory = world.service("memory", &tenant);
+        let seen = async || -> Result<_> {
+            let key = memory.get_key(pb::GetKeyRequest { scope: scope("k") }).await?;
+            Ok((at(key.first_seen_at), at(key.last_seen_at)))
+        };
+        let first = granted(&memory, reserve("k")).await?;
+        let (first_seen, mut last_seen) = seen().await?;
+        let mut moved = async |what| -> Result<()> {
+            memory.reserve_key(reserve("k")).await?;
+            let (first_now, last_now) = seen().await?;
+            assert!(first_now == first_seen && last_now > last_seen, "{what}");
+            last_seen = last_now;
+            Ok(())
+        };
+        moved("in progress").await?;
+        run_out(world, &tenant).await?;
+        moved("taken over").await?;
+        memory.complete_key(complete_key("k", first.token + 1, "1")).await?;
+        moved("completed").await
+    })
+}
+
+#[test]
+fn an_agent_reserves_keys_of_its_intents() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let profile = |intent| -> Result<_> {
+            Ok(TokenSpec::agent(
+                actor("agent-1"),
+                tenant(),
+                vec![holdfast_ids::Intent::parse(intent)?],
+                holdfast_caller::Tier::A,
+            ))
+        };
+        granted(&world.caller(profile("memory.write")?), reserve("k")).await?;
+        let other = world.caller(profile("memory.read")?);
+        refused(other.reserve_key(reserve("k")).await, Reason::Auth403Scope);
+        refused(other.complete_key(complete_key("k", 1, "1")).await, Reason::Auth403Scope);
+        refused(other.get_key(pb::GetKeyRequest { scope: scope("k") }).await, Reason::Auth403Scope);
         Ok(())
     })
 }

@@ -1,36 +1,76 @@
 //! Background work: partitions, the outbox ring, leadership.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
 use holdfast_testkit::{Database, Signal};
+use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::support::*;
 
-/// The ready-made partitions are used up: calls fail typed and retryable, and work again once the task has made more.
+/// The ready-made partitions are used up: calls fail typed and retryable, and work again once there are more, here by
+/// another instance, which makes what is missing before it is ready.
 #[test]
-fn used_up_partitions_are_made_again() -> Result<()> {
+fn used_up_partitions_refuse_calls_until_they_are_made() -> Result<()> {
     run(async {
         let world = World::with(Settings::default()).await?;
         let tenant = tenant();
         let (alice, admin) = (world.user("alice", &tenant), world.db.admin());
         alice.submit_job(job()).await?;
-        let leaves: Vec<String> = sqlx::query_scalar(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'jobs.idempotency_ledger'::regclass",
-        )
-        .fetch_all(admin)
-        .await?;
-        for leaf in leaves {
-            sqlx::query(sqlx::AssertSqlSafe(format!("DROP TABLE {leaf}"))).execute(admin).await?;
-        }
+        let used_up = drop_leaves(admin).await?;
         let refusal = refused(alice.submit_job(job()).await, Reason::Infra503DependencyDown);
         assert!(refusal.retryable());
-        // A new instance makes what is missing before it is ready, as the hourly task does.
         let other = world.another_instance().await?;
+        assert_eq!(leaves(admin).await?.len(), used_up.len());
         alice.over(&other).submit_job(job()).await?;
         alice.submit_job(job()).await?;
         Ok(())
     })
+}
+
+/// As they are used up in production: under an instance that runs, and goes on.
+#[test]
+fn a_running_instance_makes_used_up_partitions_again() -> Result<()> {
+    run(async {
+        let world = World::with(Settings::default().set("tasks.partitions_period_ms", 50)).await?;
+        let (alice, admin) = (world.user("alice", &tenant()), world.db.admin());
+        alice.submit_job(job()).await?;
+        let used_up = drop_leaves(admin).await?;
+        let made = || async {
+            let leaves = leaves(admin).await?;
+            anyhow::ensure!(leaves.keys().eq(used_up.keys()), "only {:?}", leaves.keys());
+            anyhow::Ok(leaves)
+        };
+        let made = eventually(made, SOON).await?;
+        assert!(made.iter().all(|(leaf, oid)| used_up[leaf] != *oid), "{made:?} are those of before: {used_up:?}");
+        let job_id = alice.submit_job(job()).await?.job_id;
+        alice.job(&job_id).await?;
+        assert_eq!(alice.history(&job_id).await?.len(), 1);
+        Ok(())
+    })
+}
+
+/// The weekly partitions of every table that has some, and which table each one is.
+async fn leaves(admin: &PgPool) -> Result<BTreeMap<String, i64>> {
+    let leaves: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT inhrelid::regclass::text, inhrelid::int8 FROM pg_inherits JOIN pg_partitioned_table ON partrelid = inhparent \
+         WHERE partstrat = 'r' AND inhparent::regclass::text LIKE 'jobs.%'",
+    )
+    .fetch_all(admin)
+    .await?;
+    Ok(leaves.into_iter().collect())
+}
+
+async fn drop_leaves(admin: &PgPool) -> Result<BTreeMap<String, i64>> {
+    let leaves = leaves(admin).await?;
+    for parent in ["jobs.jobs_p", "jobs.job_events_p", "jobs.idempotency_ledger_p"] {
+        assert!(leaves.keys().any(|leaf| leaf.starts_with(parent)), "{parent} in {leaves:?}");
+    }
+    for leaf in leaves.keys() {
+        sqlx::query(AssertSqlSafe(format!("DROP TABLE {leaf}"))).execute(admin).await?;
+    }
+    Ok(leaves)
 }
 
 #[test]

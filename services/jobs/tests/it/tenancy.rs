@@ -1,8 +1,13 @@
 //! The catalogue keeps tenants apart, whatever the service does: a walk over every table, partition and role.
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use chrono::{TimeDelta, Utc};
+use holdfast_ids::TenantId;
+use holdfast_pg::Role;
 use holdfast_testkit::Database;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
 use crate::support::*;
 
@@ -56,28 +61,137 @@ fn no_role_has_more_than_its_own() -> Result<()> {
     })
 }
 
+/// Rows that the service wrote are tried on a copy where nothing runs: without a scope they cannot be inserted, and once
+/// they are there they cannot be seen, changed or deleted.
 #[test]
 fn without_a_scope_there_is_nothing() -> Result<()> {
     run(async {
-        let world = World::with(Settings::default()).await?;
         let tenant = tenant();
-        world.user("alice", &tenant).submit_job(job()).await?;
-        assert!(rows::counts(world.db.admin()).await?["jobs"] > 0);
-        let pool = world.db.app()?;
-        for scope in ["RESET ALL", "SET holdfast.tenants = ''", "SET holdfast.tenants = 'nobody'"] {
-            let mut session = pool.pool().acquire().await?;
-            sqlx::query(AssertSqlSafe(scope)).execute(&mut *session).await?;
-            for table in rows::tables(world.db.admin()).await? {
-                let seen: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM jobs.{table}")))
-                    .fetch_one(&mut *session)
-                    .await?;
-                assert_eq!(seen, 0, "{scope}: {table}");
+        let written = rows_of_every_table(&tenant).await?;
+        let db = Database::create().await?;
+        let tables = tenant_tables(db.admin()).await?;
+        let scopes = scopes_of_nobody(&tenant);
+
+        for scope in &scopes {
+            let mut session = session(&db, scope).await?;
+            for table in &tables {
+                let refused = table.insert(&written[&table.name], &mut session).await;
+                assert_eq!(refused, Err("42501".to_owned()), "{scope}: INSERT into {}", table.name);
             }
-            let written =
-                sqlx::query("INSERT INTO jobs.project_intake VALUES ('acme', 'p', 0, 0)").execute(&mut *session).await;
-            assert!(written.is_err_and(|error| error.to_string().contains("row-level security")));
         }
+        // The scope was all that they lacked.
+        let mut scoped = session(&db, &format!("SET holdfast.tenants = '{tenant}'")).await?;
+        for table in &tables {
+            let inserted = table.insert(&written[&table.name], &mut scoped).await;
+            assert!(inserted.as_ref().is_ok_and(|rows| *rows > 0), "{}: {inserted:?}", table.name);
+        }
+
+        let before = rows::digests(db.admin()).await?;
+        for scope in &scopes {
+            let mut session = session(&db, scope).await?;
+            for table in &tables {
+                table.shows_and_gives_nothing(scope, &mut session).await?;
+            }
+        }
+        assert_eq!(rows::digests(db.admin()).await?, before);
         Ok(())
+    })
+}
+
+/// Statements that leave a fresh session without a scope, or with one that names no tenant.
+fn scopes_of_nobody(tenant: &TenantId) -> Vec<String> {
+    let (part, upper) = (&tenant.as_str()[1..], tenant.as_str().to_uppercase());
+    let mut scopes = vec!["RESET ALL".to_owned(), format!("SET holdfast.tenants = '{tenant}'; RESET holdfast.tenants")];
+    let values = ["", " ", ",", ",,", "*", "%", "_", "NULL", "true", "{}", "nobody", "nobody,%", part, &upper];
+    scopes.extend(values.iter().map(|value| format!("SET holdfast.tenants = '{value}'")));
+    let disguised =
+        [format!(" {tenant}"), format!("{{{tenant}}}"), format!("\"{tenant}\""), format!("nobody;{tenant}")];
+    scopes.extend(disguised.iter().map(|value| format!("SET holdfast.tenants = '{value}'")));
+    scopes
+}
+
+/// As the callers' role.
+async fn session(db: &Database, scope: &str) -> Result<PgConnection> {
+    let mut session = PgConnection::connect(db.url(Role::JobsApp).expose()).await?;
+    sqlx::raw_sql(AssertSqlSafe(scope)).execute(&mut session).await?;
+    Ok(session)
+}
+
+/// What the service has in each table of a tenant that it has done everything for, as JSON.
+async fn rows_of_every_table(tenant: &TenantId) -> Result<BTreeMap<String, String>> {
+    let world = World::with(Settings::default()).await?;
+    let (alice, worker) = (world.user("alice", tenant), world.worker("worker-1", tenant));
+    alice.submit_job(job()).await?;
+    assert_eq!(worker.lease_jobs(lease(1)).await?.jobs.len(), 1);
+    alice.submit_job(job()).await?;
+    alice.submit_job(job().not_before(Utc::now() + TimeDelta::hours(1))).await?;
+    let mut written = BTreeMap::new();
+    for table in tenant_tables(world.db.admin()).await? {
+        let rows = format!("SELECT jsonb_agg(to_jsonb(entry))::text FROM jobs.{} AS entry", table.name);
+        let rows: Option<String> = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(world.db.admin()).await?;
+        written.insert(table.name.clone(), rows.with_context(|| format!("nothing wrote to {}", table.name))?);
+    }
+    Ok(written)
+}
+
+/// A table that tenants own, and what the callers' role may do there.
+struct TenantTable {
+    name: String,
+    /// A column that it may update.
+    updatable: Option<String>,
+    may_delete: bool,
+}
+
+/// By the catalogue, and not by a list that someone forgets to extend.
+async fn tenant_tables(admin: &PgPool) -> Result<Vec<TenantTable>> {
+    let tables: Vec<(String, Option<String>, bool)> = sqlx::query_as(
+        "SELECT c.relname::text, \
+             (SELECT min(u.attname::text) FROM pg_attribute u WHERE u.attrelid = c.oid AND u.attnum > 0 \
+              AND has_column_privilege('holdfast_jobs_app', c.oid, u.attnum, 'UPDATE')), \
+             has_table_privilege('holdfast_jobs_app', c.oid, 'DELETE') \
+         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' \
+         WHERE c.relnamespace = 'jobs'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
+    )
+    .fetch_all(admin)
+    .await?;
+    let table = |(name, updatable, may_delete)| TenantTable { name, updatable, may_delete };
+    Ok(tables.into_iter().map(table).collect())
+}
+
+/// Rows affected, or the code of the refusal.
+type Changed = Result<u64, String>;
+
+impl TenantTable {
+    async fn insert(&self, rows: &str, session: &mut PgConnection) -> Changed {
+        let table = &self.name;
+        let rows = rows.replace('\'', "''");
+        let insert =
+            format!("INSERT INTO jobs.{table} SELECT * FROM jsonb_populate_recordset(NULL::jobs.{table}, '{rows}')");
+        change(&insert, session).await
+    }
+
+    async fn shows_and_gives_nothing(&self, scope: &str, session: &mut PgConnection) -> Result<()> {
+        let table = &self.name;
+        let count = format!("SELECT count(*) FROM jobs.{table}");
+        let seen: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut *session).await?;
+        assert_eq!(seen, 0, "{scope}: {table}");
+        let untouched = |granted: bool| if granted { Ok(0) } else { Err("42501".to_owned()) };
+        let column = self.updatable.as_deref().unwrap_or("tenant_id");
+        let updated = change(&format!("UPDATE jobs.{table} SET {column} = {column}"), session).await;
+        assert_eq!(updated, untouched(self.updatable.is_some()), "{scope}: UPDATE of {table}");
+        let deleted = change(&format!("DELETE FROM jobs.{table}"), session).await;
+        assert_eq!(deleted, untouched(self.may_delete), "{scope}: DELETE from {table}");
+        Ok(())
+    }
+}
+
+async fn change(statement: &str, session: &mut PgConnection) -> Changed {
+    let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(session).await;
+    done.map(|done| done.rows_affected()).map_err(|error| {
+        match error.as_database_error().and_then(|error| error.code()) {
+            Some(code) => code.into_owned(),
+            None => error.to_string(),
+        }
     })
 }
 

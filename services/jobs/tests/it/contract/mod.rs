@@ -4,4 +4,5 @@ mod batches;
 mod cancelling;
 mod lists;
 mod payloads;
+mod sizes;
 mod submitting;

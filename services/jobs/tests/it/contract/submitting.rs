@@ -314,7 +314,8 @@ fn the_request_id_and_the_trace_go_with_the_job() -> Result<()> {
         let alice = world
             .user("alice", &tenant())
             .header("x-request-id", "request-of-alice")
-            .header("traceparent", &format!("00-{trace_id}-00f067aa0ba902b7-01"));
+            .header("traceparent", &format!("00-{trace_id}-00f067aa0ba902b7-01"))
+            .header("tracestate", "vendor=opaque");
         let submitted = alice.submit_job(job()).await?;
         let seen = alice.job(&submitted.job_id).await?;
         assert_eq!((seen.request_id.as_str(), seen.trace_id.as_str()), ("request-of-alice", trace_id));

@@ -39,6 +39,11 @@ pub fn run(test: impl Future<Output = Result<()>>) -> Result<()> {
     RUNTIME.block_on(async { tokio::time::timeout(WITHIN, test).await? })
 }
 
+pub fn at(timestamp: Option<prost_types::Timestamp>) -> chrono::DateTime<chrono::Utc> {
+    let timestamp = timestamp.expect("the time is there");
+    chrono::DateTime::from_timestamp(timestamp.seconds, timestamp.nanos as u32).expect("a time")
+}
+
 /// The details of a refusal, which must be for this reason and as every refusal is.
 #[track_caller]
 pub fn refused<T: Debug>(outcome: Result<T, Status>, reason: Reason) -> Received {

@@ -57,8 +57,8 @@ pub async fn expire_lease(pool: &PgPool, job_id: &str) -> Result<()> {
 
 /// Makes the run budget of a job's attempt used up now.
 pub async fn use_up_run_budget(pool: &PgPool, job_id: &str) -> Result<()> {
-    let statement = "UPDATE jobs.job_leases SET expires_at = least(expires_at, clock_timestamp()), \
-                     run_deadline = clock_timestamp() WHERE job_id = $1::uuid";
+    let statement = "UPDATE jobs.job_leases SET expires_at = now(), run_deadline = now() \
+                     WHERE job_id = $1::uuid";
     let rows = sqlx::query(statement).bind(job_id).execute(pool).await?.rows_affected();
     anyhow::ensure!(rows == 1, "{job_id} holds no lease");
     Ok(())

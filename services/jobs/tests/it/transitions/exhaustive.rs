@@ -31,7 +31,9 @@ enum Situation {
     Expired,
     /// The same on its last attempt.
     ExpiredLastAttempt,
-    /// Running; its run budget is used up, and nobody noticed.
+    /// Running; its lease ran out, and nobody noticed for longer than its run budget.
+    ExpiredLongAgo,
+    /// Running, its lease held to the end of the run budget, and nobody noticed.
     Overrun,
     /// Within its back-off.
     Retrying,
@@ -98,7 +100,7 @@ const TIMED_OUT: Then = Moves(StateName::TimedOut);
 
 /// One row a situation, one column an event, in the order of [`EVENTS`].
 #[rustfmt::skip]
-const TABLE: [(Situation, [Then; 10]); 14] = [
+const TABLE: [(Situation, [Then; 10]); 15] = [
     //                                Claim    Complete Stale  FailRetryable FailForGood Release Cancel     Extend Sweep      Promote
     (Situation::Queued,             [RUNNING, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
     (Situation::Delayed,            [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
@@ -106,6 +108,7 @@ const TABLE: [(Situation, [Then; 10]); 14] = [
     (Situation::LastAttempt,        [Nothing, DONE,    STALE, FAILED,       FAILED,     QUEUED, CANCELLED, Goes,  Nothing,   Nothing]),
     (Situation::Expired,            [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, RETRYING,  Nothing]),
     (Situation::ExpiredLastAttempt, [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, FAILED,    Nothing]),
+    (Situation::ExpiredLongAgo,     [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, RETRYING,  Nothing]),
     (Situation::Overrun,            [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, TIMED_OUT, Nothing]),
     (Situation::Retrying,           [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
     (Situation::RetryDue,           [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Goes]),
@@ -149,12 +152,13 @@ async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
         project.ask(&[(0, cancel())], 0.0).await?;
         return Ok(project);
     }
-    ensure!(project.claim(1, TTL).await? == 1, "not leased");
+    let ttl = if matches!(situation, Overrun | TimedOut) { RUN_BUDGET.to_std()? } else { TTL };
+    ensure!(project.claim(1, ttl).await? == 1, "not leased");
     let holders = project.jobs[0].presented(Whose::Holders);
     match situation {
         Running | LastAttempt => {}
         Expired | ExpiredLastAttempt => project.age(PAST_LEASE).await?,
-        Overrun | TimedOut => project.age(RUN_BUDGET).await?,
+        ExpiredLongAgo | Overrun | TimedOut => project.age(RUN_BUDGET).await?,
         Done => drop(project.ask(&[(0, complete(holders))], 0.0).await?),
         Failed => drop(project.ask(&[(0, fail(holders, false))], 0.0).await?),
         _ => drop(project.ask(&[(0, fail(holders, true))], 0.0).await?),
@@ -249,6 +253,18 @@ fn every_event_in_every_situation_is_a_transition_or_a_refusal() -> Result<()> {
         }
         ensure!(states.into_iter().eq(StateName::ALL.iter().copied()), "a state is missing from the table");
         Ok(())
+    })
+}
+
+#[test]
+fn time_after_the_end_of_a_lease_is_on_no_clock() -> Result<()> {
+    run(async {
+        let store = Store::open().await?;
+        let mut project = arranged(&store, Situation::ExpiredLongAgo).await?;
+        project.sweep(0.0).await?;
+        let run_ms = project.jobs[0].job.progressed.run_ms;
+        ensure!(run_ms == TTL.as_millis() as i64, "{run_ms} ms under lease");
+        project.compare().await
     })
 }
 

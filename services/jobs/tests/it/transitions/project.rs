@@ -120,6 +120,7 @@ impl<'s> Project<'s> {
     fn submission(&self, terms: &Terms) -> Result<Submission> {
         let later = || (Utc::now() + TimeDelta::minutes(1)).trunc_subsecs(6);
         Ok(Submission {
+            deadline: None,
             scope: KeyScope {
                 tenant_id: self.tenant.clone(),
                 project_id: ProjectId::parse(PROJECT)?,
@@ -202,7 +203,7 @@ impl<'s> Project<'s> {
             }
             outcomes.push(decided.as_ref().map(|transition| transition.after.state.name()).map_err(|refusal| *refusal));
             if let Ok(transition) = decided {
-                let command = Command { key: command.command_key(), hash: command.hash() };
+                let command = Command { key: command.command_key(), hash: command.hash(), idempotency_key: None };
                 steps.push(Step { transition, cause: cause("alice", worker_id, Some(command))?, queued_since: None });
             }
         }
@@ -236,6 +237,7 @@ impl<'s> Project<'s> {
     /// Renews a lease; answers whether it was held.
     pub async fn extend(&mut self, index: usize, presented: Presented, ttl: Duration) -> Result<bool> {
         let extension = Extension {
+            deadline: None,
             job_id: self.jobs[index].job_id(),
             lease_id: presented.lease_id,
             fence: presented.fence,

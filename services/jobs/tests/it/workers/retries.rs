@@ -1,15 +1,10 @@
 //! What becomes of an attempt that failed, or was never heard of again.
 
 use anyhow::Result;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use pb::JobState;
 
 use crate::support::*;
-
-fn at(timestamp: Option<prost_types::Timestamp>) -> DateTime<Utc> {
-    let timestamp = timestamp.expect("the time is there");
-    DateTime::from_timestamp(timestamp.seconds, timestamp.nanos as u32).expect("a time")
-}
 
 #[test]
 fn a_retryable_failure_is_tried_again_until_the_attempts_are_used_up() -> Result<()> {

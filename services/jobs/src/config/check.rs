@@ -1,0 +1,222 @@
+//! What types alone do not check. A refusal names every key that is wrong.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use holdfast_fault::{Fault, Violation};
+use holdfast_ids::{Intent, TenantId};
+
+use super::{Config, IntentConfig, LimitsConfig, Retries, Tasks};
+
+const SECOND_MS: u64 = 1000;
+const HOUR_MS: u64 = 3600 * SECOND_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
+/// Slots of the outbox ring that hold published events while the current one is filled.
+const CLOSED_SLOTS: u64 = 15;
+
+#[derive(Default)]
+struct Wrong(Vec<Violation>);
+
+impl Wrong {
+    fn unless(&mut self, holds: bool, key: &str, rule: &str) {
+        if !holds {
+            self.0.push(Violation::new(key, rule));
+        }
+    }
+
+    fn outside<T: PartialOrd + Display>(&mut self, value: T, range: RangeInclusive<T>, key: &str) {
+        let rule = format!("{} to {}", range.start(), range.end());
+        self.unless(range.contains(&value), key, &rule);
+    }
+}
+
+impl Config {
+    pub fn validate(&self) -> Result<(), Fault> {
+        let mut wrong = Wrong::default();
+        let (database, batches, dispatch) = (&self.database, &self.batches, &self.dispatch);
+        wrong.outside(database.app_connections_max, 1..=1000, "database.app_connections_max");
+        wrong.outside(database.task_connections_max, 1..=1000, "database.task_connections_max");
+        wrong.outside(database.transaction_time_max_ms, 500..=30_000, "database.transaction_time_max_ms");
+        wrong.outside(self.leases.ttl_ms, SECOND_MS..=HOUR_MS, "leases.ttl_ms");
+        self.limits.check(&mut wrong);
+        self.retries.check(&mut wrong);
+        self.intents.iter().for_each(|intent| intent.check(&mut wrong));
+        let intents = self.workers.iter().flat_map(|worker| &worker.intents);
+        let named = intents.into_iter().all(|intent| intent == "*" || Intent::parse(intent).is_ok());
+        wrong.unless(named, "workers.intents", "intents, or \"*\"");
+        wrong.outside(batches.items_max, 1..=1000, "batches.items_max");
+        wrong.outside(batches.bytes_max, 1 << 20..=64 << 20, "batches.bytes_max");
+        wrong.outside(batches.submission_lanes, 1..=8, "batches.submission_lanes");
+        wrong.outside(batches.answer_lanes, 1..=8, "batches.answer_lanes");
+        wrong.outside(dispatch.claim_jobs_max, 1..=1000, "dispatch.claim_jobs_max");
+        wrong.outside(dispatch.claim_bytes_max, 1 << 20..=64 << 20, "dispatch.claim_bytes_max");
+        wrong.outside(dispatch.poll_ms, 5..=60_000, "dispatch.poll_ms");
+        self.tasks.check(&mut wrong);
+        if wrong.0.is_empty() { Ok(()) } else { Err(Fault::invalid_many(wrong.0)) }
+    }
+}
+
+impl LimitsConfig {
+    fn check(&self, wrong: &mut Wrong) {
+        wrong.outside(self.running_per_project, 1..=1_000_000, "limits.running_per_project");
+        for project in &self.projects {
+            wrong.outside(project.running, 1..=1_000_000, "limits.projects.running");
+        }
+        for (key, soft, hard) in [
+            ("limits.project_depth", self.project_depth_soft, self.project_depth_hard),
+            ("limits.infra_depth", self.infra_depth_soft, self.infra_depth_hard),
+            ("limits.outbox_pending", self.outbox_pending_soft, self.outbox_pending_hard),
+        ] {
+            wrong.outside(hard, 1..=1_000_000_000, &format!("{key}_hard"));
+            wrong.unless((0..=hard).contains(&soft), &format!("{key}_soft"), "0 to the hard limit");
+        }
+        wrong.unless(TenantId::parse(&self.platform_tenant).is_ok(), "limits.platform_tenant", "a tenant id");
+    }
+}
+
+impl Retries {
+    fn check(&self, wrong: &mut Wrong) {
+        wrong.outside(self.initial_ms, 1..=DAY_MS, "retries.initial_ms");
+        wrong.outside(self.cap_ms, 1..=DAY_MS, "retries.cap_ms");
+        wrong.outside(self.window_ms, 0..=30 * DAY_MS, "retries.window_ms");
+        wrong.outside(self.attempts_max, 1..=1000, "retries.attempts_max");
+        wrong.outside(self.key_window_ms, 1..=366 * DAY_MS, "retries.key_window_ms");
+    }
+}
+
+impl IntentConfig {
+    fn check(&self, wrong: &mut Wrong) {
+        let mut own = |value: Option<u64>, range, key| {
+            if let Some(value) = value {
+                wrong.outside(value, range, key);
+            }
+        };
+        own(self.run_budget_ms, SECOND_MS..=7 * DAY_MS, "intents.run_budget_ms");
+        own(self.retry_initial_ms, 1..=DAY_MS, "intents.retry_initial_ms");
+        own(self.retry_cap_ms, 1..=DAY_MS, "intents.retry_cap_ms");
+        own(self.retry_window_ms, 0..=30 * DAY_MS, "intents.retry_window_ms");
+        own(self.key_window_ms, 1..=366 * DAY_MS, "intents.key_window_ms");
+        if let Some(attempts) = self.attempts_max {
+            wrong.outside(attempts, 1..=1000, "intents.attempts_max");
+        }
+    }
+}
+
+impl Tasks {
+    fn check(&self, wrong: &mut Wrong) {
+        wrong.outside(self.leadership_ttl_ms, 500..=30_000, "tasks.leadership_ttl_ms");
+        for (key, period) in [
+            ("tasks.lease_expiry_period_ms", self.lease_expiry_period_ms),
+            ("tasks.due_jobs_period_ms", self.due_jobs_period_ms),
+            ("tasks.partitions_period_ms", self.partitions_period_ms),
+            ("tasks.outbox_ring_period_ms", self.outbox_ring_period_ms),
+            ("tasks.outbox_pending_period_ms", self.outbox_pending_period_ms),
+        ] {
+            wrong.outside(period, 10..=DAY_MS, key);
+        }
+        wrong.outside(self.partition_weeks_ahead, 1..=53, "tasks.partition_weeks_ahead");
+        wrong.outside(self.outbox_slot_age_ms, 1..=7 * DAY_MS, "tasks.outbox_slot_age_ms");
+        // A slot is emptied once it has been closed for as long as events are kept; by then the ring must not have come round.
+        let ring_ms = self.outbox_slot_age_ms.saturating_mul(CLOSED_SLOTS);
+        wrong.unless(self.outbox_keep_ms <= ring_ms, "tasks.outbox_keep_ms", "at most 15 times outbox_slot_age_ms");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = r#"
+        [database]
+        app_url = "postgres://app@localhost/holdfast"
+        task_url = "postgres://task@localhost/holdfast"
+        [redis]
+        url = "redis://localhost"
+        [auth]
+        issuer = "https://issuer.example"
+        audience = "holdfast"
+        keys_file = "/keys.json"
+    "#;
+
+    /// The configuration with one key changed.
+    fn with(key: &str, value: &str) -> Config {
+        let mut table: toml::Table = LEAST.parse().expect("TOML");
+        let (section, name) = key.split_once('.').expect("section.key");
+        let value: toml::Table = format!("value = {value}").parse().expect("TOML");
+        let value = value["value"].clone();
+        match section {
+            "intents" => {
+                let mut intent = toml::Table::from_iter([("name".to_owned(), "a.b".into())]);
+                intent.insert(name.to_owned(), value);
+                table.insert(section.to_owned(), vec![intent].into());
+            }
+            "workers" => {
+                let mut worker = toml::Table::from_iter([("subject".to_owned(), "worker-1".into())]);
+                worker.insert(name.to_owned(), value);
+                table.insert(section.to_owned(), vec![worker].into());
+            }
+            _ => {
+                let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
+                section.as_table_mut().expect("a section").insert(name.to_owned(), value);
+            }
+        }
+        table.try_into().unwrap_or_else(|error| panic!("{key}: {error}"))
+    }
+
+    fn refused(config: &Config) -> Vec<String> {
+        let violations = config.validate().err().map(|fault| fault.violations).unwrap_or_default();
+        violations.into_iter().map(|violation| violation.field).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_right() {
+        assert_eq!(refused(&with("leases.ttl_ms", "30000")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_right_is_refused_by_its_key() {
+        for (key, value) in [
+            ("database.app_connections_max", "0"),
+            ("database.task_connections_max", "0"),
+            ("database.transaction_time_max_ms", "499"),
+            ("leases.ttl_ms", "999"),
+            ("limits.running_per_project", "0"),
+            ("limits.project_depth_hard", "0"),
+            ("limits.project_depth_soft", "5001"),
+            ("limits.infra_depth_soft", "-1"),
+            ("limits.outbox_pending_soft", "50001"),
+            ("limits.platform_tenant", "\"not a tenant\""),
+            ("retries.initial_ms", "0"),
+            ("retries.cap_ms", "0"),
+            ("retries.window_ms", "9000000000000000000"),
+            ("retries.attempts_max", "0"),
+            ("retries.key_window_ms", "9000000000000000000"),
+            ("intents.run_budget_ms", "999"),
+            ("intents.attempts_max", "0"),
+            ("intents.retry_initial_ms", "0"),
+            ("intents.retry_cap_ms", "9000000000000000000"),
+            ("intents.retry_window_ms", "9000000000000000000"),
+            ("intents.key_window_ms", "0"),
+            ("workers.intents", "[\"no intent\"]"),
+            ("batches.items_max", "0"),
+            ("batches.bytes_max", "0"),
+            ("batches.submission_lanes", "0"),
+            ("batches.answer_lanes", "9"),
+            ("dispatch.claim_jobs_max", "0"),
+            ("dispatch.claim_bytes_max", "0"),
+            ("dispatch.poll_ms", "0"),
+            ("tasks.leadership_ttl_ms", "30001"),
+            ("tasks.lease_expiry_period_ms", "0"),
+            ("tasks.due_jobs_period_ms", "0"),
+            ("tasks.partitions_period_ms", "0"),
+            ("tasks.outbox_ring_period_ms", "0"),
+            ("tasks.outbox_pending_period_ms", "0"),
+            ("tasks.partition_weeks_ahead", "54"),
+            ("tasks.outbox_slot_age_ms", "0"),
+            ("tasks.outbox_keep_ms", "9000000000000000000"),
+        ] {
+            let refused = refused(&with(key, value));
+            assert!(refused.contains(&key.to_owned()), "{key} = {value}: {refused:?}");
+        }
+    }
+}
