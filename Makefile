@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
+# Where cargo puts what it builds.
+BUILT := $(or $(CARGO_TARGET_DIR),target)
 # Where `up` keeps its data.
 HOLDFAST_DIR ?= .holdfast
 export HOLDFAST_DIR
@@ -15,10 +17,10 @@ help: ## List the targets
 .PHONY: run
 run: servers ## Install what is missing, build, start the whole stack and take the tour; Ctrl-C stops it
 	$(CARGO) build --workspace --bins --release --locked
-	@exec target/release/holdfast up --tour
+	@exec "$(BUILT)/release/holdfast" up --tour
 
 .PHONY: servers
-servers: ## Install PostgreSQL and Redis where they are missing
+servers: ## Install PostgreSQL, Redis and a C compiler where they are missing
 	@scripts/install-servers
 
 .PHONY: build
@@ -40,13 +42,14 @@ test-system: servers build ## Run the system tests for longer, then against the 
 .PHONY: bench
 bench: servers ## Measure everything and write docs/benchmarks.md (some 20 minutes; one experiment: target/release/bench NAME)
 	$(CARGO) build --release --locked -p holdfast-jobs -p holdfast-relay -p holdfast-benches
-	target/release/bench all
+	"$(BUILT)/release/bench" all
 
 .PHONY: lint
-lint: servers ## Check formatting, lints, and that the metadata of queries is what the migrations say
+lint: servers ## Check formatting, lints, that the metadata of queries is what the migrations say, and what may come in
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	scripts/sqlx-metadata check
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check; else echo "cargo deny check: skipped, cargo-deny is not installed"; fi
 
 .PHONY: proto
 proto: ## Write the bindings of proto/ anew
@@ -58,7 +61,7 @@ sqlx: servers ## Write the metadata of checked queries (.sqlx) anew, from a data
 
 .PHONY: migrate
 migrate: build ## Apply pending migrations to the running development stack
-	target/debug/holdfast migrate up
+	"$(BUILT)/debug/holdfast" migrate up
 
 .PHONY: clean
 clean: ## Remove what was built and the development stack with all its data

@@ -1,7 +1,10 @@
 //! Who may know whom, read from cargo's metadata and from every path in the sources. A forbidden arrow fails the build's
-//! quickest test; the rules are tables, so that a new arrow is a reviewed difference.
+//! quickest test; the rules are tables, so that a new arrow is a reviewed difference. And what a service may be told, which
+//! a page has to say.
 #![forbid(unsafe_code)]
 
+mod calls;
+mod configuration;
 mod crates;
 mod modules;
 mod sources;
@@ -31,6 +34,11 @@ fn modules_of_a_service_know_only_whom_they_may() {
 }
 
 #[test]
+fn calls_from_service_to_service_are_listed() {
+    holds(calls::unlisted(&Workspace::read()));
+}
+
+#[test]
 fn every_crate_forbids_unsafe_code() {
     holds(sources::without_forbid(&Workspace::read()));
 }
@@ -38,4 +46,9 @@ fn every_crate_forbids_unsafe_code() {
 #[test]
 fn no_file_is_longer_than_500_lines() {
     holds(sources::too_long(&Workspace::read()));
+}
+
+#[test]
+fn every_key_of_the_configuration_has_its_row() {
+    holds(configuration::differences(&Workspace::read().root));
 }

@@ -1,4 +1,5 @@
-//! Arrows between the modules of a service, and which libraries each module may name.
+//! Arrows between the modules of a service, and which libraries each module may name. Why there are these:
+//! `docs/decisions/0008-module-arrows.md`.
 //!
 //! The root of a service (lib.rs, main.rs) puts it together and may know everything.
 
@@ -20,14 +21,15 @@ const RULES: &[Rules] = &[
         layers: &[
             ("rpc", &["wire", "app", "metrics", "error"]),
             // What it converts: requests into what the use cases ask for, their answers into responses.
-            ("wire", &["domain", "app", "store", "error"]),
+            ("wire", &["domain", "app", "store"]),
             ("app", &["domain", "store", "hints", "metrics", "error"]),
-            ("tasks", &["app", "domain", "store", "config", "metrics", "error"]),
-            ("store", &["domain", "error"]),
+            ("tasks", &["app", "domain", "store", "config", "metrics"]),
+            ("store", &["domain"]),
             ("domain", &[]),
+            // What it carries from instance to instance.
             ("hints", &["app"]),
             ("metrics", &["domain"]),
-            ("error", &["domain", "store"]),
+            ("error", &["domain"]),
             ("config", &["app", "domain", "store"]),
             ("access", &[]),
         ],

@@ -89,13 +89,24 @@ pub struct WriteRates {
 
 impl Written {
     pub async fn look(admin: &PgPool) -> Result<Self> {
-        let (wal_syncs, wal_bytes, commits) = sqlx::query_as(
-            "SELECT wal_sync, wal_bytes::int8, (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database())
+        let wal_syncs = sqlx::query_scalar(Self::wal_syncs_query(admin).await?).fetch_one(admin).await?;
+        let (wal_bytes, commits) = sqlx::query_as(
+            "SELECT wal_bytes::int8, (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database())
              FROM pg_stat_wal",
         )
         .fetch_one(admin)
         .await?;
         Ok(Self { wal_syncs, wal_bytes, commits })
+    }
+
+    /// PostgreSQL 18 counts them with all other reads and writes, and no longer in pg_stat_wal.
+    async fn wal_syncs_query(admin: &PgPool) -> Result<&'static str> {
+        let version: i32 =
+            sqlx::query_scalar("SELECT current_setting('server_version_num')::int4").fetch_one(admin).await?;
+        Ok(match version {
+            180_000.. => "SELECT sum(fsyncs)::int8 FROM pg_stat_io WHERE object = 'wal' AND context = 'normal'",
+            _ => "SELECT wal_sync FROM pg_stat_wal",
+        })
     }
 
     pub fn until(self, later: Self, window_s: f64) -> WriteRates {

@@ -122,7 +122,8 @@ fn endpoint(url: &str) -> anyhow::Result<Endpoint> {
     Ok(endpoint)
 }
 
-fn mint(keys: &Path, minted: Minted<'_>) -> anyhow::Result<String> {
+/// A new development token.
+pub(crate) fn mint(keys: &Path, minted: Minted<'_>) -> anyhow::Result<String> {
     let issuer = DevIssuer::load(keys).map_err(|_| {
         UsageError(format!(
             "no token: give --token, --token-file or HOLDFAST_TOKEN, or run where `holdfast up` has made a key (looked in {})",

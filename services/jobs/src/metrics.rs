@@ -9,7 +9,7 @@ pub(crate) fn describe() {
     describe_counter!("jobs_submitted_total", "Jobs queued; replays not counted");
     describe_counter!("jobs_matched_total", "Jobs leased in the transaction of their submission");
     describe_counter!("jobs_submissions_refused_total", "Submissions refused, by cause: outbox, depth");
-    describe_counter!("jobs_queue_soft_limit_total", "Batches that found a project's queue over its soft limit");
+    describe_counter!("jobs_queue_soft_limit_total", "Batches that found a queue over its soft limit");
     describe_counter!("jobs_stale_answers_refused_total", "Answers of workers that no longer held the lease");
     describe_counter!("jobs_leases_expired_total", "Leases that ran out");
     describe_counter!("jobs_claims_failed_total", "Claims that failed");
@@ -83,12 +83,11 @@ mod tests {
     /// The names that a macro is called with, wherever its lines are broken.
     fn named(call: &str) -> BTreeSet<String> {
         let source: String = SOURCE.split_whitespace().collect();
-        let calls = source
-            .match_indices(&format!("{call}!(\""))
-            .map(|(at, opening)| (&source[..at], &source[at + opening.len()..]));
+        let opening = format!("{call}!(\"");
+        let calls = source.match_indices(&opening).map(|(at, _)| source.split_at(at));
         // `counter!` stands in `describe_counter!` too.
         let own = calls.filter(|(before, _)| !before.ends_with('_'));
-        own.filter_map(|(_, rest)| Some(rest.split('"').next()?.to_owned())).collect()
+        own.filter_map(|(_, call)| Some(call[opening.len()..].split('"').next()?.to_owned())).collect()
     }
 
     #[test]

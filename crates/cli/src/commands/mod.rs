@@ -15,21 +15,17 @@ use clap::Subcommand;
 
 use crate::{dev, exit::Exit, output::Format};
 
+/// A command's help stands at its arguments where it is longer than a line: a comment here would take its place.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start the whole stack on this machine; Ctrl-C stops it.
     Up(up::UpArgs),
-    /// Send every file of this repository through the stack, kill a worker on the way, and check what became of it.
     Tour(tour::TourArgs),
-    /// Make a development token.
     Token(token::TokenArgs),
     /// Bring the schemas of a database to another version, or say at which they are.
     Migrate(migrate::MigrateArgs),
     /// Submit jobs and see how they stand.
     Jobs(jobs::JobsArgs),
-    /// Lease jobs and run a command for each: payload on its standard input, result from its standard output.
     Worker(worker::WorkerArgs),
-    /// Check everything that the stack stands on.
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),

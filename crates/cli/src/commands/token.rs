@@ -17,6 +17,8 @@ use crate::{
     output::{Format, Table, print},
 };
 
+/// Make a development token.
+///
 /// Prints a token signed by the development key in --dir. The key is made by `holdfast up`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenArgs {

@@ -9,6 +9,8 @@ use crate::{
     tour::{self, TourOptions},
 };
 
+/// Send every file of this repository through the stack, kill a worker on the way, and check what became of it.
+///
 /// Every file that git tracks becomes a job; worker processes lease the jobs, compute a digest of the file and complete
 /// them; some submissions are repeated, with the same and with another payload; one worker is killed while it holds
 /// leases. Then the clients' logs, the API, the tables and the event stream are compared. Ends with 1 where anything is

@@ -9,17 +9,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::worker::stop_signal;
 use crate::{
-    dev::{Layout, Ports, Stack, StackInfo},
+    connection::{Minted, mint},
+    dev::{Layout, Ports, Stack, StackInfo, write_private},
     exit::Exit,
     output::{Format, Table, print},
     tour,
 };
 
-/// Starts PostgreSQL, Redis and every service as child processes, with their data under --dir, migrates the schemas and
-/// makes a development signing key. Ends with 0 after Ctrl-C or SIGTERM, with 1 where a part of the stack ended by itself.
+/// Start the whole stack on this machine; Ctrl-C stops it.
+///
+/// Starts PostgreSQL, Redis and every service as child processes, with their data under --dir, migrates the schemas, and
+/// makes a development signing key and a token that is good for three hours; `holdfast token` makes others. Ends with 0
+/// after Ctrl-C or SIGTERM, with 1 where a part of the stack ended by itself.
 #[derive(Debug, clap::Args)]
 pub(crate) struct UpArgs {
-    /// Run the tour once everything is up; ends with 1 later where the tour found anything off.
+    /// Run the tour once everything is up. Where it found anything off, or failed, `up` ends with 1, after Ctrl-C too.
     #[arg(long)]
     tour: bool,
     /// Repository for the tour.
@@ -58,17 +62,22 @@ impl UpArgs {
             started = stack.start(&self.ports) => started?,
             () = stop.cancelled() => return Ok(Exit::Ok),
         };
-        if !self.tour {
+        write_private(&layout.secret("token"), mint(&layout.keys(), Minted::Person)?.as_bytes())?;
+        let exit = if self.tour {
+            tokio::select! {
+                // In this order: what a tour has found is not lost to a signal that comes as it ends.
+                biased;
+                exit = self.tour(layout, &started, format) => exit,
+                () = stop.cancelled() => return Ok(Exit::Ok),
+                obituary = stack.broken() => anyhow::bail!(obituary),
+            }
+        } else {
             print(format, &started, || welcome(layout, &started))?;
-        }
-        let work = async {
-            let exit = if self.tour { self.tour(layout, &started, format).await } else { Exit::Ok };
-            stop.cancelled().await;
-            exit
+            Exit::Ok
         };
         tokio::select! {
-            exit = work => Ok(exit),
-            () = stop.cancelled() => Ok(Exit::Ok),
+            biased;
+            () = stop.cancelled() => Ok(exit),
             obituary = stack.broken() => anyhow::bail!(obituary),
         }
     }
@@ -100,7 +109,8 @@ fn welcome(layout: &Layout, info: &StackInfo) -> Table {
     table.field("PostgreSQL", format!("psql \"$(cat {})\"", secret("admin_url")));
     table.field("Redis", format!("redis-cli -u \"$(cat {})\"", secret("redis_url")));
     table.field("logs", shown(&layout.root().join("logs")));
-    table.field("token", format!("export HOLDFAST_TOKEN=$({this} token)"));
+    table.field("token, for 3 h", format!("export HOLDFAST_TOKEN=$(cat {})", secret("token")));
+    table.field("other tokens", format!("{this} token --help"));
     table.field(
         "next",
         format!("{this} jobs submit --project demo --intent demo.echo --payload '{{\"hello\":\"world\"}}'"),

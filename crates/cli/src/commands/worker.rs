@@ -2,7 +2,7 @@
 //! standard output, and how it exits says what became of the job.
 
 use std::{
-    process::{Output, Stdio},
+    process::{ExitStatus, Output, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,9 +11,14 @@ use anyhow::Context;
 use async_trait::async_trait;
 use holdfast_fault::Received;
 use holdfast_proto::jobs::v1::{LeasedJob, Payload, Queue, work_response::answered};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use serde::de::IgnoredAny;
 use tokio::{
-    io::AsyncWriteExt,
-    process::Command,
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command},
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
@@ -29,12 +34,15 @@ use crate::{
 /// EX_DATAERR of sysexits.h: the input is bad, and will be bad again.
 const EXIT_NOT_RETRYABLE: i32 = 65;
 const RESULT_BYTES_MAX: usize = 960 * 1024;
-const MESSAGE_CHARS_MAX: usize = 1_024;
 
+/// Lease jobs and run a command for each: payload on its standard input, result from its standard output.
+///
 /// The command is run once a job, with HOLDFAST_JOB_ID, HOLDFAST_TENANT_ID, HOLDFAST_PROJECT_ID, HOLDFAST_INTENT,
 /// HOLDFAST_ATTEMPT, HOLDFAST_IDEMPOTENCY_KEY, HOLDFAST_FENCING_TOKEN and TRACEPARENT in its environment. Exit code 0
-/// completes the job; 65 fails it for good; any other fails the attempt, and the job is tried again. The last lines of its
-/// standard error become the failure's message: they go into history and events, so they must hold no secrets.
+/// completes the job; 65 fails it for good; any other fails the attempt, and the job is tried again. A result that the
+/// service refuses fails the job for good with code result_refused. The last lines of its standard error become the
+/// failure's message: they go into history and events, so they must hold no secrets. Where the lease is lost, the command
+/// is killed with everything in its process group.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WorkerArgs {
     /// Intent to lease; may be repeated; `*` is all that this worker is allowed.
@@ -48,9 +56,10 @@ pub(crate) struct WorkerArgs {
     worker_id: Option<String>,
     #[arg(long = "queue", value_enum, default_value = "project")]
     queues: Vec<QueueArg>,
-    /// Media type of what the command writes.
-    #[arg(long, default_value = "application/json")]
-    content_type: String,
+    /// Media type of what the command writes [default: application/json where it parses as JSON, text/plain;
+    /// charset=utf-8 where it is UTF-8, else application/octet-stream].
+    #[arg(long)]
+    content_type: Option<String>,
     /// How long running commands may take after SIGTERM, in seconds; then they are killed and their jobs given back.
     #[arg(long, default_value_t = 30)]
     drain_timeout: u64,
@@ -97,7 +106,7 @@ pub(super) fn stop_signal() -> anyhow::Result<CancellationToken> {
 
 struct CommandHandler {
     command: Vec<String>,
-    content_type: String,
+    content_type: Option<String>,
 }
 
 #[async_trait]
@@ -106,7 +115,7 @@ impl Handler for CommandHandler {
         let began = Instant::now();
         let outcome = match self.execute(job).await {
             Ok(output) => self.judge(output),
-            Err(error) => failure(true, "command_not_run", format!("{error:#}")),
+            Err(error) => Outcome::failed(true, "command_not_run", &format!("{error:#}")),
         };
         report_line(job, &outcome, began.elapsed());
         outcome
@@ -130,23 +139,13 @@ impl CommandHandler {
         let (program, arguments) = self.command.split_first().context("no command")?;
         let mut command = Command::new(program);
         command.args(arguments).envs(environment(job)).kill_on_drop(true).process_group(0);
-        let mut child = command
+        let child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("starting {program}"))?;
-        let mut stdin = child.stdin.take().context("no standard input")?;
-        let payload = job.payload.clone().unwrap_or_default().data;
-        let (_, output) = tokio::join!(
-            async move {
-                // A command that does not read its input is free not to.
-                let _ = stdin.write_all(&payload).await;
-                drop(stdin);
-            },
-            child.wait_with_output()
-        );
-        Ok(output?)
+        Group(child).converse(&job.payload.clone().unwrap_or_default().data).await
     }
 
     fn judge(&self, output: Output) -> Outcome {
@@ -155,20 +154,60 @@ impl CommandHandler {
             let name = code.map_or_else(|| "signal".to_owned(), |code| format!("exit_{code}"));
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             let message = if said.is_empty() { output.status.to_string() } else { said };
-            return failure(code != Some(EXIT_NOT_RETRYABLE), &name, message);
+            return Outcome::failed(code != Some(EXIT_NOT_RETRYABLE), &name, &message);
         }
         if output.stdout.len() > RESULT_BYTES_MAX {
             let message = format!("the result has {} bytes, {RESULT_BYTES_MAX} are allowed", output.stdout.len());
-            return failure(false, "result_too_large", message);
+            return Outcome::failed(false, "result_too_large", &message);
         }
-        Outcome::Done(Payload { data: output.stdout.into(), content_type: self.content_type.clone() })
+        let content_type = self.content_type.clone().unwrap_or_else(|| media_type(&output.stdout).to_owned());
+        Outcome::Done(Payload { data: output.stdout.into(), content_type })
     }
 }
 
-/// The end of a long message is what says why.
-fn failure(retryable: bool, code: &str, message: String) -> Outcome {
-    let skipped = message.chars().count().saturating_sub(MESSAGE_CHARS_MAX);
-    Outcome::Failed { retryable, code: code.to_owned(), message: message.chars().skip(skipped).collect() }
+/// A command and everything it starts that stays in its process group.
+struct Group(Child);
+
+impl Group {
+    /// Gives it its input, takes what it writes, and waits for its end.
+    async fn converse(mut self, input: &[u8]) -> anyhow::Result<Output> {
+        let mut stdin = self.0.stdin.take().context("no standard input")?;
+        let mut stdout = self.0.stdout.take().context("no standard output")?;
+        let mut stderr = self.0.stderr.take().context("no standard error")?;
+        let (mut said, mut complained) = (Vec::new(), Vec::new());
+        let (_, read, read_errors) = tokio::join!(
+            async move {
+                // A command that does not read its input is free not to.
+                let _ = stdin.write_all(input).await;
+                drop(stdin);
+            },
+            stdout.read_to_end(&mut said),
+            stderr.read_to_end(&mut complained),
+        );
+        read.and(read_errors).context("reading what the command writes")?;
+        // Only now: a command that has ended keeps its number until it is waited for, and so does its group.
+        let status: ExitStatus = self.0.wait().await?;
+        Ok(Output { status, stdout: said, stderr: complained })
+    }
+}
+
+/// Dropped halfway, it takes down what the command has started too: killing the shell alone would leave the work going on.
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0.id().and_then(|pid| i32::try_from(pid).ok()) {
+            // Gone already is as good.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// What a result is, by its content.
+fn media_type(result: &[u8]) -> &'static str {
+    match std::str::from_utf8(result) {
+        Ok(text) if serde_json::from_str::<IgnoredAny>(text).is_ok() => "application/json",
+        Ok(_) => "text/plain; charset=utf-8",
+        Err(_) => "application/octet-stream",
+    }
 }
 
 fn environment(job: &LeasedJob) -> Vec<(&'static str, String)> {
@@ -183,6 +222,7 @@ fn environment(job: &LeasedJob) -> Vec<(&'static str, String)> {
         ("HOLDFAST_IDEMPOTENCY_KEY", job.idempotency_key.clone()),
         ("HOLDFAST_FENCING_TOKEN", fence.to_string()),
         ("TRACEPARENT", job.traceparent.clone()),
+        ("TRACESTATE", job.tracestate.clone()),
     ]
 }
 
@@ -214,8 +254,8 @@ mod tests {
     use super::*;
 
     fn judged(exit_code: i32, stderr: &str) -> Outcome {
-        let handler = CommandHandler { command: Vec::new(), content_type: "application/json".into() };
-        let status = std::process::ExitStatus::from_raw(exit_code << 8);
+        let handler = CommandHandler { command: Vec::new(), content_type: None };
+        let status = ExitStatus::from_raw(exit_code << 8);
         handler.judge(Output { status, stdout: b"1".to_vec(), stderr: stderr.into() })
     }
 
@@ -229,10 +269,19 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_keeps_its_end() {
-        let said = format!("{}the cause", "noise ".repeat(1_000));
-        let Outcome::Failed { message, .. } = judged(1, &said) else { panic!("not a failure") };
-        assert_eq!(message.chars().count(), MESSAGE_CHARS_MAX);
-        assert!(message.ends_with("the cause"));
+    fn a_result_is_what_its_content_says_unless_the_flag_says_otherwise() {
+        for (result, expected) in [
+            (&b"{\"n\": [1, null]}\n"[..], "application/json"),
+            (b"7", "application/json"),
+            (b"", "text/plain; charset=utf-8"),
+            ("dépêche".as_bytes(), "text/plain; charset=utf-8"),
+            (b"{} {}", "text/plain; charset=utf-8"),
+            (b"\"\xff\"", "application/octet-stream"),
+        ] {
+            assert_eq!(media_type(result), expected, "{}", result.escape_ascii());
+        }
+        let handler = CommandHandler { command: Vec::new(), content_type: Some("text/csv".into()) };
+        let output = Output { status: ExitStatus::default(), stdout: b"1".to_vec(), stderr: Vec::new() };
+        assert!(matches!(handler.judge(output), Outcome::Done(result) if result.content_type == "text/csv"));
     }
 }

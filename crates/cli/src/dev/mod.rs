@@ -18,7 +18,7 @@ mod services;
 mod stack;
 
 pub(crate) use child::{ChildSpec, RunChildArgs, Supervised, run_child};
-pub(crate) use layout::Layout;
+pub(crate) use layout::{Layout, write_private};
 pub(crate) use ports::Ports;
 pub(crate) use postgres::connect_admin;
 pub(crate) use services::{EVENT_KEY_ID, TENANT, TOUR_PARALLEL_PROJECTS, TOUR_SERIAL_PROJECT};

@@ -93,7 +93,7 @@ impl Handler for DigestHandler {
         }
         match result {
             Ok(result) => Outcome::Done(result),
-            Err(message) => Outcome::Failed { retryable: false, code: "unreadable".to_owned(), message },
+            Err(message) => Outcome::failed(false, "unreadable", &message),
         }
     }
 

@@ -44,6 +44,7 @@ pub(crate) const INTENT: &str = "repo.digest";
 /// What the worker that will be killed must hold.
 const HELD_AT_KILL_MIN: usize = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+const ASK_TABLES_EVERY: Duration = Duration::from_secs(1);
 const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 /// A call that can succeed later is repeated for this long.
 const RETRY_PATIENCE: Duration = Duration::from_secs(60);
@@ -127,7 +128,7 @@ impl<'a> Tour<'a> {
         let rest = std::mem::take(&mut self.plan.submissions);
         submitted.merge(self.submit_and_kill(rest).await?);
         submitted.write_log(&self.options.layout.tour(&self.options.run_id))?;
-        self.wait_until_done(submitted.jobs.len()).await?;
+        self.wait_until_done(&submitted).await?;
         let stopped_badly = self.fleet.stop().await?;
         let followed = self.follower.finish(&mut self.tables, &submitted, &self.progress).await?;
         self.progress.finish();
@@ -194,17 +195,22 @@ impl<'a> Tour<'a> {
         submitted
     }
 
-    /// Until the workers have completed everything, or nothing happens any more: the reckoning says what is missing.
-    async fn wait_until_done(&mut self, jobs: usize) -> anyhow::Result<()> {
-        let mut ticks = interval(LOOK_EVERY);
+    /// Until the workers have completed everything, every job has ended in some way, or nothing happens any more: the
+    /// reckoning says what is missing.
+    async fn wait_until_done(&mut self, submitted: &Submitted) -> anyhow::Result<()> {
+        let ids = submitted.ids();
+        let (mut looks, mut questions) = (interval(LOOK_EVERY), interval(ASK_TABLES_EVERY));
         let (mut last, mut since) = (0, Instant::now());
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = looks.tick() => {}
+                _ = questions.tick() => if self.tables.ended(&ids).await? == ids.len() { return Ok(()) },
+            }
             self.fleet.look()?;
             let completed = self.fleet.completed();
             self.progress.done(completed);
             self.progress.events(self.follower.seen());
-            if completed >= jobs || since.elapsed() > STALLED_AFTER {
+            if completed >= ids.len() || since.elapsed() > STALLED_AFTER {
                 return Ok(());
             }
             if completed != last {

@@ -48,6 +48,18 @@ impl Tables {
         Ok(usize::try_from(held)?)
     }
 
+    /// How many of these are in a final state.
+    pub(super) async fn ended(&mut self, jobs: &[Uuid]) -> anyhow::Result<usize> {
+        let ended: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM jobs.jobs
+             WHERE job_id = ANY ($1) AND state NOT IN ('queued', 'running', 'retrying')",
+        )
+        .bind(jobs)
+        .fetch_one(&mut self.connection)
+        .await?;
+        Ok(usize::try_from(ended)?)
+    }
+
     pub(super) async fn events_written(&mut self, jobs: &[Uuid]) -> anyhow::Result<usize> {
         let written: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs.job_events WHERE job_id = ANY ($1)")
             .bind(jobs)

@@ -52,6 +52,12 @@ impl Held {
         Some(WorkRequest { message: Some(message) })
     }
 
+    /// The answer sent for it is a result.
+    pub(super) fn is_completed(&self, lease_id: &str) -> bool {
+        let answer = self.by_lease.get(lease_id).and_then(|entry| entry.answer.as_ref());
+        matches!(answer, Some(Message::Complete(_)))
+    }
+
     pub(super) fn postpone(&mut self, lease_id: &str) {
         if let Some(entry) = self.by_lease.get_mut(lease_id) {
             entry.postponed = true;
@@ -134,6 +140,18 @@ mod tests {
         held.settle("a");
         assert_eq!(held.unacknowledged().count(), 0);
         assert!(held.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_result_that_was_refused_gives_way_to_a_failure() {
+        let mut tasks = JoinSet::new();
+        let mut held = held(&mut tasks, &["a"]);
+        assert!(!held.is_completed("a"));
+        held.answer("a", Outcome::Done(Payload::default()));
+        assert!(held.is_completed("a"));
+        let sent = held.answer("a", Outcome::failed(false, "result_refused", "why")).unwrap();
+        assert!(!held.is_completed("a"));
+        assert_eq!(held.unacknowledged().collect::<Vec<_>>(), [sent]);
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //!
 //! Promises: a lease that was given is worked on once, extended while it is worked on, and answered; an answer whose
 //! acknowledgement was lost with the connection is sent again on the next, under the same lease, and the service answers
-//! it the same. Told to stop, the worker takes nothing more, finishes what it holds within its patience and gives back
+//! it the same; a result that the service refuses fails the job for good. Told to stop, the worker takes nothing more, finishes what it holds within its patience and gives back
 //! the rest. It ends with an error only where trying again cannot help: a refused token or role, a malformed hello.
 
 mod held;
@@ -21,6 +21,7 @@ use crate::connection::{CallError, ConnectionArgs, Minted};
 use held::Held;
 use session::{Ending, Session};
 
+const FAILURE_MESSAGE_CHARS_MAX: usize = 1_024;
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 const RECONNECT_MAX: Duration = Duration::from_secs(5);
 
@@ -29,6 +30,17 @@ const RECONNECT_MAX: Duration = Duration::from_secs(5);
 pub(crate) enum Outcome {
     Done(Payload),
     Failed { retryable: bool, code: String, message: String },
+}
+
+impl Outcome {
+    /// A failure as the service takes it, whatever a program wrote: the end of a long message, which is what says why, and
+    /// no control characters. A malformed answer would end the session, and the job would count as lost with it.
+    pub(crate) fn failed(retryable: bool, code: &str, message: &str) -> Self {
+        let skipped = message.chars().count().saturating_sub(FAILURE_MESSAGE_CHARS_MAX);
+        let is_allowed = |character: &char| !character.is_control() || matches!(character, '\n' | '\r' | '\t');
+        let message = message.chars().skip(skipped).filter(is_allowed).collect();
+        Self::Failed { retryable, code: code.to_owned(), message }
+    }
 }
 
 /// Does the work, and hears what happens to it.
@@ -133,5 +145,27 @@ fn is_final(error: &CallError, welcomed: bool, was_welcome_once: bool) -> bool {
             | Code::Unimplemented => true,
             _ => false,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(said: &str) -> String {
+        let Outcome::Failed { message, .. } = Outcome::failed(true, "code", said) else { panic!("not a failure") };
+        message
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_end() {
+        let kept = message(&format!("{}the cause", "noise ".repeat(1_000)));
+        assert_eq!(kept.chars().count(), FAILURE_MESSAGE_CHARS_MAX);
+        assert!(kept.ends_with("the cause"));
+    }
+
+    #[test]
+    fn a_message_in_colour_loses_its_control_characters() {
+        assert_eq!(message("\u{1b}[31merror\u{1b}[0m:\n\tbad\0"), "[31merror[0m:\n\tbad");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use holdfast_fault::Received;
+use holdfast_fault::{Reason, Received};
 use holdfast_proto::jobs::v1::{
     LeaseExtensionResult, LeasedJob, WorkRequest, WorkResponse, lease_extension_result,
     work_request::{self, Drain, Hello},
@@ -20,6 +20,8 @@ use super::{Handler, InHand, Observation, Outcome, WorkerOptions};
 use crate::connection::{CallError, Connection};
 
 const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(5);
+/// Why a job failed whose result the service does not take: it will not take it from another attempt either.
+const RESULT_REFUSED: &str = "result_refused";
 /// After the last work was given back, for the service's word on it.
 const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -167,23 +169,33 @@ impl<'a, H: Handler> Session<'a, H> {
 
     fn answered(&mut self, answered: Answered) {
         let (Some(lease), Some(outcome)) = (answered.lease, answered.outcome) else { return };
-        if let answered::Outcome::Error(error) = &outcome
-            && Received::from_rpc(error).retryable()
-        {
+        let refusal = match &outcome {
+            answered::Outcome::Error(error) => Some(Received::from_rpc(error)),
+            _ => None,
+        };
+        if refusal.as_ref().is_some_and(Received::retryable) {
             self.work.held.postpone(&lease.lease_id);
             return;
         }
         self.handler.observe(Observation::Answered { lease: &lease, outcome: &outcome });
-        self.work.held.settle(&lease.lease_id);
+        match refusal.filter(is_of_request) {
+            // The lease still holds. Left alone it would run out, and the job be tried again in vain.
+            Some(refusal) if self.work.held.is_completed(&lease.lease_id) => {
+                self.answer(&lease.lease_id, Outcome::failed(false, RESULT_REFUSED, &refusal.message));
+            }
+            _ => self.work.held.settle(&lease.lease_id),
+        }
+    }
+
+    fn answer(&mut self, lease_id: &str, outcome: Outcome) {
+        if let Some(request) = self.work.held.answer(lease_id, outcome) {
+            self.transmit(request);
+        }
     }
 
     fn finished(&mut self, finished: Result<(String, Outcome), tokio::task::JoinError>) {
         match finished {
-            Ok((lease_id, outcome)) => {
-                if let Some(request) = self.work.held.answer(&lease_id, outcome) {
-                    self.transmit(request);
-                }
-            }
+            Ok((lease_id, outcome)) => self.answer(&lease_id, outcome),
             Err(error) if error.is_cancelled() => {}
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
@@ -226,6 +238,11 @@ impl<'a, H: Handler> Session<'a, H> {
             let _ = outgoing.send(request);
         }
     }
+}
+
+/// What was sent is at fault, not when or by whom.
+fn is_of_request(refusal: &Received) -> bool {
+    matches!(refusal.reason, Some(Reason::Req400InvalidSchema | Reason::Req400MissingField))
 }
 
 fn ticks(period: Duration) -> Interval {

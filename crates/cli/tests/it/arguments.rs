@@ -17,6 +17,20 @@ async fn help_tells_the_exit_codes() {
 }
 
 #[tokio::test]
+async fn a_commands_help_says_more_than_the_list_of_commands() {
+    for (command, told) in [
+        ("up", "development signing key and a token"),
+        ("tour", "one worker is killed"),
+        ("token", "The key is made by `holdfast up`"),
+        ("worker", "HOLDFAST_FENCING_TOKEN"),
+        ("doctor", "a warning is no failure"),
+    ] {
+        let help = run([command, "--help"]).await.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(told), "{help}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_token_it_says_where_one_comes_from() {
     let nowhere = tempfile::tempdir().unwrap();
     let mut command = command(["jobs", "list", "--project", "p"]);

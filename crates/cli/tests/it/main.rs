@@ -4,6 +4,8 @@ mod arguments;
 mod doctor;
 mod jobs;
 mod migrate;
+mod site;
 mod support;
+mod tour;
 mod up;
 mod worker;

@@ -25,19 +25,19 @@ pub enum Reason {
     Req400InvalidSchema = 10,
     /// A required field is empty; BadRequest names each of them.
     Req400MissingField = 11,
-    /// The object is in a state that does not allow this transition.
+    /// The object is in a state that does not allow this transition. Reserved: this version does not send it.
     Req422InvalidState = 12,
     /// The deadline of the call passed. Where a change was asked for, whether it was made is not known: repeat it under the same key.
     Req408Deadline = 13,
     /// No such job in the tenants and projects of the caller.
     Job404NotFound = 20,
-    /// The key was used in its window with another payload.
+    /// The key was used in its window with another request.
     Job409IdempotencyConflict = 21,
     /// The job has ended; a final state never changes.
     Job409AlreadyTerminal = 22,
     /// The lease named is not, or no longer, the job's current one.
     Job409StaleFence = 23,
-    /// The job is in a state in which it cannot be cancelled.
+    /// The job is in a state in which it cannot be cancelled. Reserved: this version does not send it.
     Job422NotCancellable = 24,
     /// The queue of the project is at its hard limit; submit again later.
     Job503QueueUnavailable = 25,
@@ -47,7 +47,7 @@ pub enum Reason {
     Idempotency409StaleToken = 31,
     /// The action needs a human decision first.
     Policy409RequiresApproval = 40,
-    /// Too many calls from this caller.
+    /// Too many calls from this caller. Reserved: this version does not send it.
     Rate429Throttled = 50,
     /// A store or another service that this call needs cannot be reached now.
     Infra503DependencyDown = 60,

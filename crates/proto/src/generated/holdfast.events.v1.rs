@@ -20,6 +20,7 @@ pub struct Envelope {
     /// Version of the typed data.
     #[prost(uint32, tag = "6")]
     pub schema_version: u32,
+    /// Names, as in holdfast.jobs.v1.SubmitJobRequest.
     #[prost(string, tag = "10")]
     pub tenant_id: ::prost::alloc::string::String,
     #[prost(string, tag = "11")]
@@ -33,17 +34,21 @@ pub struct Envelope {
     /// The key of the command that caused it; the job's key, where that had none of its own.
     #[prost(string, tag = "14")]
     pub idempotency_key: ::prost::alloc::string::String,
+    /// Of the call that caused it, or of the job's submission where none did.
     #[prost(string, tag = "15")]
     pub request_id: ::prost::alloc::string::String,
-    /// W3C trace context of the command that caused it; the trace id is its second part. Empty where tracing was off.
+    /// W3C trace context, never empty: where a caller sends none, the service begins one. What workers and background work
+    /// do to a job is in the trace of its submission.
     #[prost(string, tag = "16")]
     pub traceparent: ::prost::alloc::string::String,
+    /// The second part of traceparent, 32 hexadecimal digits.
     #[prost(string, tag = "17")]
     pub trace_id: ::prost::alloc::string::String,
     /// W3C tracestate that came with it, at most 512 characters; mostly empty.
     #[prost(string, tag = "18")]
     pub tracestate: ::prost::alloc::string::String,
-    /// Events with one ordering key are delivered in the order of key_seq, which starts at 1 and has no gaps.
+    /// The job id, for events of a job. Events with one ordering key are delivered in the order of key_seq, which starts at 1
+    /// and has no gaps.
     #[prost(string, tag = "20")]
     pub ordering_key: ::prost::alloc::string::String,
     #[prost(uint64, tag = "21")]
@@ -63,6 +68,7 @@ pub struct JobQueued {
     /// "A", "B" or "C".
     #[prost(string, tag = "3")]
     pub tier: ::prost::alloc::string::String,
+    /// 0 to 9 (first).
     #[prost(int32, tag = "4")]
     pub priority: i32,
     /// Not leased before this time; absent where the job may run at once.
@@ -71,7 +77,7 @@ pub struct JobQueued {
     /// True where a worker gave the job back unfinished; no attempt is spent.
     #[prost(bool, tag = "6")]
     pub released: bool,
-    /// BLAKE3 of the payload, 32 bytes.
+    /// BLAKE3 of the payload, 32 bytes, and its size. Not told again where the job was released.
     #[prost(bytes = "vec", tag = "7")]
     pub payload_digest: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint64, tag = "8")]
@@ -80,14 +86,18 @@ pub struct JobQueued {
 /// job.running: leased to a worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobRunning {
+    /// 1 for the first.
     #[prost(int32, tag = "1")]
     pub attempt: i32,
     #[prost(string, tag = "2")]
     pub worker_id: ::prost::alloc::string::String,
+    /// A UUID.
     #[prost(string, tag = "3")]
     pub lease_id: ::prost::alloc::string::String,
+    /// Grows with each lease of the job.
     #[prost(uint64, tag = "4")]
     pub fencing_token: u64,
+    /// As it was given; extensions are not told.
     #[prost(message, optional, tag = "5")]
     pub lease_expires_at: ::core::option::Option<::prost_types::Timestamp>,
 }

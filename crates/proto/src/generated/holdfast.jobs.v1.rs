@@ -1,23 +1,30 @@
 // @generated from proto/ by `make proto`. Do not edit.
+/// Names a key; the actor is the caller.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KeyScope {
+    /// 1 to 64 of a-z, 0-9, '-', '\_', '.', beginning with a letter or digit; the token's tenant when empty.
     #[prost(string, tag = "1")]
     pub tenant_id: ::prost::alloc::string::String,
+    /// 1 to 64 of the same alphabet.
     #[prost(string, tag = "2")]
     pub project_id: ::prost::alloc::string::String,
+    /// 1 to 128 of the same alphabet.
     #[prost(string, tag = "3")]
     pub intent: ::prost::alloc::string::String,
+    /// 1 to 256 printable ASCII characters without spaces.
     #[prost(string, tag = "4")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReserveKeyRequest {
+    /// Required.
     #[prost(message, optional, tag = "1")]
     pub scope: ::core::option::Option<KeyScope>,
     /// What makes two requests the same: 1 byte to 960 KiB, hashed by the service and not kept.
     #[prost(bytes = "vec", tag = "2")]
     pub request: ::prost::alloc::vec::Vec<u8>,
-    /// Media type of request; JSON is compared in its canonical form. "application/json" when empty.
+    /// Media type of request (RFC 9110), at most 128 characters; "application/json" when empty. JSON is compared in its
+    /// canonical form, and may nest at most 10 levels deep.
     #[prost(string, tag = "3")]
     pub content_type: ::prost::alloc::string::String,
     /// How long the caller may work before another may take over: 1 s to 1 h; 30 s when absent.
@@ -36,13 +43,16 @@ pub mod reserve_key_response {
         /// Grows with every grant of this key; goes with CompleteKey.
         #[prost(uint64, tag = "1")]
         pub token: u64,
+        /// By the database's clock.
         #[prost(message, optional, tag = "2")]
         pub lease_expires_at: ::core::option::Option<::prost_types::Timestamp>,
         /// True where an earlier holder's lease ran out: what it did is unknown.
         #[prost(bool, tag = "3")]
         pub earlier_outcome_unknown: bool,
+        /// How many windows this key has begun; 1 for the first.
         #[prost(int64, tag = "4")]
         pub generation: i64,
+        /// When the key may be used anew.
         #[prost(message, optional, tag = "5")]
         pub window_end: ::core::option::Option<::prost_types::Timestamp>,
     }
@@ -54,12 +64,15 @@ pub mod reserve_key_response {
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Completed {
+        /// As CompleteKey recorded it, to the byte.
         #[prost(bytes = "vec", tag = "1")]
         pub outcome: ::prost::alloc::vec::Vec<u8>,
+        /// Media type of outcome.
         #[prost(string, tag = "2")]
         pub content_type: ::prost::alloc::string::String,
         #[prost(message, optional, tag = "3")]
         pub completed_at: ::core::option::Option<::prost_types::Timestamp>,
+        /// How many windows this key has begun; 1 for the first.
         #[prost(int64, tag = "4")]
         pub generation: i64,
     }
@@ -75,13 +88,17 @@ pub mod reserve_key_response {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompleteKeyRequest {
+    /// Required; as in the ReserveKey that was granted.
     #[prost(message, optional, tag = "1")]
     pub scope: ::core::option::Option<KeyScope>,
+    /// The token of the grant, 1 or more.
     #[prost(uint64, tag = "2")]
     pub token: u64,
     /// At most 64 KiB; given to every later caller of the key.
     #[prost(bytes = "vec", tag = "3")]
     pub outcome: ::prost::alloc::vec::Vec<u8>,
+    /// Media type of outcome (RFC 9110), at most 128 characters; "application/json" when empty. JSON has to be well-formed,
+    /// and may nest at most 10 levels deep.
     #[prost(string, tag = "4")]
     pub content_type: ::prost::alloc::string::String,
 }
@@ -95,6 +112,7 @@ pub struct CompleteKeyResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetKeyRequest {
+    /// Required.
     #[prost(message, optional, tag = "1")]
     pub scope: ::core::option::Option<KeyScope>,
 }
@@ -102,21 +120,27 @@ pub struct GetKeyRequest {
 pub struct GetKeyResponse {
     #[prost(enumeration = "KeyState", tag = "1")]
     pub state: i32,
+    /// How many windows this key has begun; 1 for the first.
     #[prost(int64, tag = "2")]
     pub generation: i64,
+    /// When the window was opened.
     #[prost(message, optional, tag = "3")]
     pub first_seen_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When a caller last came with the key in this window.
     #[prost(message, optional, tag = "4")]
     pub last_seen_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the key may be used anew.
     #[prost(message, optional, tag = "5")]
     pub window_end: ::core::option::Option<::prost_types::Timestamp>,
     /// Present where the key queued a job.
     #[prost(string, tag = "6")]
     pub job_id: ::prost::alloc::string::String,
+    /// Present, with its content type, where the key was completed.
     #[prost(bytes = "vec", tag = "7")]
     pub outcome: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "8")]
     pub content_type: ::prost::alloc::string::String,
+    /// Present in state RESERVED, by the database's clock.
     #[prost(message, optional, tag = "9")]
     pub lease_expires_at: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -126,6 +150,7 @@ pub enum KeyState {
     Unspecified = 0,
     /// Somebody works under the reservation, or its lease ran out and nobody has taken over.
     Reserved = 1,
+    /// An outcome is recorded, or the key queued a job.
     Completed = 2,
 }
 impl KeyState {
@@ -169,6 +194,10 @@ pub mod idempotency_service_client {
     /// no longer the current one is refused.
     ///
     /// Scope of a key: (tenant, project, intent, actor, key). The window opens at the first use and lasts 24 h by default.
+    ///
+    /// Beside the reasons that a method names, any call can fail with AUTH_401\_*, AUTH_403_ROLE, AUTH_403_SCOPE where the token
+    /// is not for the tenant, project or intent, REQ_400\_*, REQ_408_DEADLINE, INFRA_503_DEPENDENCY_DOWN, INFRA_503_DRAINING
+    /// and INTERNAL_500_UNEXPECTED.
     #[derive(Debug, Clone)]
     pub struct IdempotencyServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -249,6 +278,8 @@ pub mod idempotency_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
+        /// Reserves the key for the caller, or tells that another call works under it, or with what outcome one has. Fails with
+        /// JOB_409_IDEMPOTENCY_CONFLICT where the key was used in its window for another request, or queued a job.
         pub async fn reserve_key(
             &mut self,
             request: impl tonic::IntoRequest<super::ReserveKeyRequest>,
@@ -275,6 +306,9 @@ pub mod idempotency_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Records the outcome under the current reservation, also where its lease ran out and nobody took over. Fails with
+        /// IDEMPOTENCY_404_NOT_FOUND; IDEMPOTENCY_409_STALE_TOKEN where another call took over, the window is over, or another
+        /// outcome is recorded.
         pub async fn complete_key(
             &mut self,
             request: impl tonic::IntoRequest<super::CompleteKeyRequest>,
@@ -301,6 +335,7 @@ pub mod idempotency_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Tells how the key stands in its latest window. Fails with IDEMPOTENCY_404_NOT_FOUND.
         pub async fn get_key(
             &mut self,
             request: impl tonic::IntoRequest<super::GetKeyRequest>,
@@ -339,6 +374,8 @@ pub mod idempotency_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with IdempotencyServiceServer.
     #[async_trait]
     pub trait IdempotencyService: std::marker::Send + std::marker::Sync + 'static {
+        /// Reserves the key for the caller, or tells that another call works under it, or with what outcome one has. Fails with
+        /// JOB_409_IDEMPOTENCY_CONFLICT where the key was used in its window for another request, or queued a job.
         async fn reserve_key(
             &self,
             request: tonic::Request<super::ReserveKeyRequest>,
@@ -346,6 +383,9 @@ pub mod idempotency_service_server {
             tonic::Response<super::ReserveKeyResponse>,
             tonic::Status,
         >;
+        /// Records the outcome under the current reservation, also where its lease ran out and nobody took over. Fails with
+        /// IDEMPOTENCY_404_NOT_FOUND; IDEMPOTENCY_409_STALE_TOKEN where another call took over, the window is over, or another
+        /// outcome is recorded.
         async fn complete_key(
             &self,
             request: tonic::Request<super::CompleteKeyRequest>,
@@ -353,6 +393,7 @@ pub mod idempotency_service_server {
             tonic::Response<super::CompleteKeyResponse>,
             tonic::Status,
         >;
+        /// Tells how the key stands in its latest window. Fails with IDEMPOTENCY_404_NOT_FOUND.
         async fn get_key(
             &self,
             request: tonic::Request<super::GetKeyRequest>,
@@ -366,6 +407,10 @@ pub mod idempotency_service_server {
     /// no longer the current one is refused.
     ///
     /// Scope of a key: (tenant, project, intent, actor, key). The window opens at the first use and lasts 24 h by default.
+    ///
+    /// Beside the reasons that a method names, any call can fail with AUTH_401\_*, AUTH_403_ROLE, AUTH_403_SCOPE where the token
+    /// is not for the tenant, project or intent, REQ_400\_*, REQ_408_DEADLINE, INFRA_503_DEPENDENCY_DOWN, INFRA_503_DRAINING
+    /// and INTERNAL_500_UNEXPECTED.
     #[derive(Debug)]
     pub struct IdempotencyServiceServer<T> {
         inner: Arc<T>,
@@ -622,7 +667,7 @@ pub mod idempotency_service_server {
 /// Bytes kept verbatim: what is read is what was written, to the byte.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Payload {
-    /// At most 960 KiB; as JSON at most 10 levels deep.
+    /// At most 960 KiB; where the content type says JSON, well-formed and at most 10 levels deep.
     #[prost(bytes = "bytes", tag = "1")]
     pub data: ::prost::bytes::Bytes,
     /// An RFC 9110 media type, at most 128 characters; "application/json" when empty.
@@ -632,10 +677,10 @@ pub struct Payload {
 /// Limits that a submission may tighten, never widen, beyond those of its intent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Constraints {
-    /// Time under lease over all attempts, 1 s or more.
+    /// Time under lease over all attempts, 1 s to 7 days; the intent's when absent.
     #[prost(message, optional, tag = "1")]
     pub run_budget: ::core::option::Option<::prost_types::Duration>,
-    /// Attempts in all, 1 or more; 0 takes the intent's.
+    /// Attempts in all, 1 to 1,000; 0 takes the intent's.
     #[prost(int32, tag = "2")]
     pub max_attempts: i32,
 }
@@ -666,6 +711,7 @@ pub struct Job {
     /// A UUIDv7, made by the service.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
+    /// Names, as in SubmitJobRequest.
     #[prost(string, tag = "2")]
     pub tenant_id: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
@@ -684,13 +730,16 @@ pub struct Job {
     /// The principal that submitted it.
     #[prost(string, tag = "9")]
     pub actor_id: ::prost::alloc::string::String,
+    /// The key it was submitted under.
     #[prost(string, tag = "10")]
     pub idempotency_key: ::prost::alloc::string::String,
+    /// Absent in lists, as result is.
     #[prost(message, optional, tag = "11")]
     pub payload: ::core::option::Option<Payload>,
     /// Present in state DONE.
     #[prost(message, optional, tag = "12")]
     pub result: ::core::option::Option<Payload>,
+    /// In force, the intent's terms included.
     #[prost(message, optional, tag = "13")]
     pub constraints: ::core::option::Option<Constraints>,
     /// Attempts begun, the running one included.
@@ -731,6 +780,7 @@ pub struct Job {
     /// The number of the latest transition; ListJobEvents has as many entries.
     #[prost(int64, tag = "40")]
     pub seq: i64,
+    /// Of the submission; the trace id in 32 hexadecimal digits.
     #[prost(string, tag = "41")]
     pub request_id: ::prost::alloc::string::String,
     #[prost(string, tag = "42")]
@@ -749,25 +799,29 @@ pub struct JobEvent {
     pub from_state: i32,
     #[prost(enumeration = "JobState", tag = "4")]
     pub to_state: i32,
+    /// After the transition, as is the fencing token; 0 until the job is first leased.
     #[prost(int32, tag = "5")]
     pub attempt: i32,
     #[prost(uint64, tag = "6")]
     pub fencing_token: u64,
-    /// A principal, or "system:<task>".
+    /// Who caused it: a principal, or "system:<task>".
     #[prost(string, tag = "7")]
     pub actor_id: ::prost::alloc::string::String,
+    /// Who took the lease or answered under it; empty for any other transition.
     #[prost(string, tag = "8")]
     pub worker_id: ::prost::alloc::string::String,
     /// What a person would want to know: a failure, the clock that ran out, the reason of a cancellation.
     #[prost(string, tag = "9")]
     pub detail: ::prost::alloc::string::String,
+    /// By the database's clock.
     #[prost(message, optional, tag = "10")]
     pub occurred_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Of the call that caused it, or of the submission where no call did; the trace id in 32 hexadecimal digits.
     #[prost(string, tag = "11")]
     pub request_id: ::prost::alloc::string::String,
     #[prost(string, tag = "12")]
     pub trace_id: ::prost::alloc::string::String,
-    /// The id of the event on the stream.
+    /// The id of the event on the stream, a UUIDv7.
     #[prost(string, tag = "13")]
     pub event_id: ::prost::alloc::string::String,
 }
@@ -888,6 +942,7 @@ impl Queue {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitJobRequest {
+    /// 1 to 64 of a-z, 0-9, '-', '\_', '.', beginning with a letter or digit; the token's tenant when empty.
     #[prost(string, tag = "1")]
     pub tenant_id: ::prost::alloc::string::String,
     /// 1 to 64 of a-z, 0-9, '-', '\_', '.', beginning with a letter or digit.
@@ -896,26 +951,32 @@ pub struct SubmitJobRequest {
     /// What is to be done, "repo.digest": same alphabet, at most 128.
     #[prost(string, tag = "3")]
     pub intent: ::prost::alloc::string::String,
+    /// Required.
     #[prost(enumeration = "Queue", tag = "4")]
     pub queue: i32,
-    /// Tier C is refused with POLICY_409_REQUIRES_APPROVAL: no job of that tier runs without a decision.
+    /// Required. Tier C is refused with POLICY_409_REQUIRES_APPROVAL: no job of that tier runs without a decision.
     #[prost(enumeration = "RiskTier", tag = "5")]
     pub tier: i32,
+    /// 0 (default) to 9 (first). Orders jobs within one project.
     #[prost(int32, tag = "6")]
     pub priority: i32,
-    /// Not leased before this time; at most 7 days ahead.
+    /// Not leased before this time; at most 7 days ahead, kept to the microsecond. At once when absent.
     #[prost(message, optional, tag = "7")]
     pub run_after: ::core::option::Option<::prost_types::Timestamp>,
+    /// The intent's when absent.
     #[prost(message, optional, tag = "8")]
     pub constraints: ::core::option::Option<Constraints>,
-    /// 1 to 256 printable ASCII characters. One job per (tenant, project, intent, actor, key) and window of 24 h.
+    /// 1 to 256 printable ASCII characters without spaces. One job per (tenant, project, intent, actor, key) and window, of
+    /// 24 h by default.
     #[prost(string, tag = "9")]
     pub idempotency_key: ::prost::alloc::string::String,
+    /// Required.
     #[prost(message, optional, tag = "10")]
     pub payload: ::core::option::Option<Payload>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitJobResponse {
+    /// A UUIDv7, made by the service.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
     /// The state at the time of the answer.
@@ -961,6 +1022,7 @@ pub mod batch_submit_jobs_result {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetJobRequest {
+    /// A UUIDv7.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
 }
@@ -971,17 +1033,18 @@ pub struct GetJobResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListJobsRequest {
+    /// As in SubmitJobRequest.
     #[prost(string, tag = "1")]
     pub tenant_id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub project_id: ::prost::alloc::string::String,
-    /// Any of these; all where empty.
+    /// Any of these, at most 1,000; all where empty.
     #[prost(enumeration = "JobState", repeated, tag = "3")]
     pub states: ::prost::alloc::vec::Vec<i32>,
     /// Only this intent; all where empty.
     #[prost(string, tag = "4")]
     pub intent: ::prost::alloc::string::String,
-    /// 1 to 1,000; 50 where 0.
+    /// 1 to 1,000; 50 where 0. A page holds fewer where they would be more than 3 MiB.
     #[prost(int32, tag = "5")]
     pub page_size: i32,
     /// next_page_token of the page before, with the same filters.
@@ -998,12 +1061,14 @@ pub struct ListJobsResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelJobRequest {
+    /// A UUIDv7.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
-    /// Kept in the history, at most 512 characters.
+    /// Kept in the history, at most 512 characters; goes into events: no secrets. May be empty.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
-    /// A repeated call with the same key is answered the same; another key finds JOB_409_ALREADY_TERMINAL.
+    /// 1 to 256 printable ASCII characters without spaces. A repeated call with the same key and reason is answered the
+    /// same; any other finds JOB_409_ALREADY_TERMINAL.
     #[prost(string, tag = "3")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
@@ -1011,16 +1076,19 @@ pub struct CancelJobRequest {
 pub struct CancelJobResponse {
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
+    /// True where this key had cancelled the job before.
     #[prost(bool, tag = "2")]
     pub replayed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListJobEventsRequest {
+    /// A UUIDv7.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
-    /// 1 to 1,000; 100 where 0.
+    /// 1 to 1,000; 100 where 0. A page holds fewer where they would be more than 3 MiB.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
+    /// next_page_token of the page before, of the same job.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
 }
@@ -1028,6 +1096,7 @@ pub struct ListJobEventsRequest {
 pub struct ListJobEventsResponse {
     #[prost(message, repeated, tag = "1")]
     pub events: ::prost::alloc::vec::Vec<JobEvent>,
+    /// Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
@@ -1049,6 +1118,9 @@ pub mod job_service_client {
     /// again under the same key and converges on the same job. A lease that is not renewed runs out, and the job is tried
     /// again. Every transition is one row in the job's history and one event on the stream, both in the transaction that
     /// made it.
+    ///
+    /// Beside the reasons that a method names, any call can fail with AUTH_401\_*, AUTH_403_ROLE, REQ_400\_*, REQ_408_DEADLINE,
+    /// INFRA_503_DEPENDENCY_DOWN, INFRA_503_DRAINING and INTERNAL_500_UNEXPECTED.
     ///
     /// Metadata: authorization (required), x-request-id, traceparent. A caller whose token names one tenant may leave
     /// tenant_id empty. A job outside the caller's tenants or projects is NOT_FOUND.
@@ -1132,7 +1204,9 @@ pub mod job_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Queues one job, or answers with the job that the same key queued before.
+        /// Queues one job, or answers with the job that the same key queued before. Fails with AUTH_403_SCOPE where the token is
+        /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
+        /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; POLICY_409_REQUIRES_APPROVAL for tier C.
         pub async fn submit_job(
             &mut self,
             request: impl tonic::IntoRequest<super::SubmitJobRequest>,
@@ -1157,7 +1231,8 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "SubmitJob"));
             self.inner.unary(req, path, codec).await
         }
-        /// Queues up to 1,000 jobs; each item succeeds or fails by itself, in the order sent.
+        /// Queues up to 1,000 jobs; each item succeeds or fails by itself, in the order sent, with the reasons of SubmitJob. The
+        /// call as a whole fails with REQ_400\_\* where it holds no item, too many, or more than 1 MiB.
         pub async fn batch_submit_jobs(
             &mut self,
             request: impl tonic::IntoRequest<super::BatchSubmitJobsRequest>,
@@ -1184,6 +1259,7 @@ pub mod job_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Answers one job, with payload and result. Fails with JOB_404_NOT_FOUND.
         pub async fn get_job(
             &mut self,
             request: impl tonic::IntoRequest<super::GetJobRequest>,
@@ -1205,7 +1281,9 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "GetJob"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists the jobs of a project, newest first, without payloads and results.
+        /// Lists the jobs of a project, newest first, without payloads and results; where a replica serves lists, a job that was
+        /// submitted just now may be missing. Fails with AUTH_403_SCOPE where the token is not for the tenant or project;
+        /// REQ_400_INVALID_SCHEMA where the page token is from another listing.
         pub async fn list_jobs(
             &mut self,
             request: impl tonic::IntoRequest<super::ListJobsRequest>,
@@ -1230,7 +1308,8 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ListJobs"));
             self.inner.unary(req, path, codec).await
         }
-        /// Ends a queued, retrying or running job. A running one's lease is void at once and its worker is told.
+        /// Ends a queued, retrying or running job. A running one's lease is void at once and its worker is told. Fails with
+        /// JOB_404_NOT_FOUND; JOB_409_ALREADY_TERMINAL where the job has ended, but not by this very call.
         pub async fn cancel_job(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelJobRequest>,
@@ -1255,7 +1334,8 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "CancelJob"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists the transitions of a job, oldest first.
+        /// Lists the transitions of a job, oldest first. Fails with JOB_404_NOT_FOUND; REQ_400_INVALID_SCHEMA where the page
+        /// token is from another listing.
         pub async fn list_job_events(
             &mut self,
             request: impl tonic::IntoRequest<super::ListJobEventsRequest>,
@@ -1295,7 +1375,9 @@ pub mod job_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with JobServiceServer.
     #[async_trait]
     pub trait JobService: std::marker::Send + std::marker::Sync + 'static {
-        /// Queues one job, or answers with the job that the same key queued before.
+        /// Queues one job, or answers with the job that the same key queued before. Fails with AUTH_403_SCOPE where the token is
+        /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
+        /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; POLICY_409_REQUIRES_APPROVAL for tier C.
         async fn submit_job(
             &self,
             request: tonic::Request<super::SubmitJobRequest>,
@@ -1303,7 +1385,8 @@ pub mod job_service_server {
             tonic::Response<super::SubmitJobResponse>,
             tonic::Status,
         >;
-        /// Queues up to 1,000 jobs; each item succeeds or fails by itself, in the order sent.
+        /// Queues up to 1,000 jobs; each item succeeds or fails by itself, in the order sent, with the reasons of SubmitJob. The
+        /// call as a whole fails with REQ_400\_\* where it holds no item, too many, or more than 1 MiB.
         async fn batch_submit_jobs(
             &self,
             request: tonic::Request<super::BatchSubmitJobsRequest>,
@@ -1311,11 +1394,14 @@ pub mod job_service_server {
             tonic::Response<super::BatchSubmitJobsResponse>,
             tonic::Status,
         >;
+        /// Answers one job, with payload and result. Fails with JOB_404_NOT_FOUND.
         async fn get_job(
             &self,
             request: tonic::Request<super::GetJobRequest>,
         ) -> std::result::Result<tonic::Response<super::GetJobResponse>, tonic::Status>;
-        /// Lists the jobs of a project, newest first, without payloads and results.
+        /// Lists the jobs of a project, newest first, without payloads and results; where a replica serves lists, a job that was
+        /// submitted just now may be missing. Fails with AUTH_403_SCOPE where the token is not for the tenant or project;
+        /// REQ_400_INVALID_SCHEMA where the page token is from another listing.
         async fn list_jobs(
             &self,
             request: tonic::Request<super::ListJobsRequest>,
@@ -1323,7 +1409,8 @@ pub mod job_service_server {
             tonic::Response<super::ListJobsResponse>,
             tonic::Status,
         >;
-        /// Ends a queued, retrying or running job. A running one's lease is void at once and its worker is told.
+        /// Ends a queued, retrying or running job. A running one's lease is void at once and its worker is told. Fails with
+        /// JOB_404_NOT_FOUND; JOB_409_ALREADY_TERMINAL where the job has ended, but not by this very call.
         async fn cancel_job(
             &self,
             request: tonic::Request<super::CancelJobRequest>,
@@ -1331,7 +1418,8 @@ pub mod job_service_server {
             tonic::Response<super::CancelJobResponse>,
             tonic::Status,
         >;
-        /// Lists the transitions of a job, oldest first.
+        /// Lists the transitions of a job, oldest first. Fails with JOB_404_NOT_FOUND; REQ_400_INVALID_SCHEMA where the page
+        /// token is from another listing.
         async fn list_job_events(
             &self,
             request: tonic::Request<super::ListJobEventsRequest>,
@@ -1347,6 +1435,9 @@ pub mod job_service_server {
     /// again under the same key and converges on the same job. A lease that is not renewed runs out, and the job is tried
     /// again. Every transition is one row in the job's history and one event on the stream, both in the transaction that
     /// made it.
+    ///
+    /// Beside the reasons that a method names, any call can fail with AUTH_401\_*, AUTH_403_ROLE, REQ_400\_*, REQ_408_DEADLINE,
+    /// INFRA_503_DEPENDENCY_DOWN, INFRA_503_DRAINING and INTERNAL_500_UNEXPECTED.
     ///
     /// Metadata: authorization (required), x-request-id, traceparent. A caller whose token names one tenant may leave
     /// tenant_id empty. A job outside the caller's tenants or projects is NOT_FOUND.
@@ -1737,10 +1828,13 @@ pub mod job_service_server {
 /// What a worker holds: named in every answer about the job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseRef {
+    /// A UUIDv7.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
+    /// A UUID, another one for each lease.
     #[prost(string, tag = "2")]
     pub lease_id: ::prost::alloc::string::String,
+    /// 1 or more; grows with each lease of the job.
     #[prost(uint64, tag = "3")]
     pub fencing_token: u64,
 }
@@ -1758,17 +1852,20 @@ pub struct LeasedJob {
     pub queue: i32,
     #[prost(enumeration = "RiskTier", tag = "6")]
     pub tier: i32,
+    /// 0 to 9 (first).
     #[prost(int32, tag = "7")]
     pub priority: i32,
     /// 1 for the first.
     #[prost(int32, tag = "8")]
     pub attempt: i32,
+    /// The principal that submitted the job, and the key it did so under.
     #[prost(string, tag = "9")]
     pub actor_id: ::prost::alloc::string::String,
     #[prost(string, tag = "10")]
     pub idempotency_key: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "11")]
     pub payload: ::core::option::Option<Payload>,
+    /// By the database's clock.
     #[prost(message, optional, tag = "12")]
     pub lease_expires_at: ::core::option::Option<::prost_types::Timestamp>,
     /// The run budget is used up at this time, however often the lease is extended.
@@ -1794,25 +1891,27 @@ pub struct WorkRequest {
 pub mod work_request {
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Hello {
-        /// Chosen by the worker, 1 to 128 characters of the id alphabet; shown in the history.
+        /// Chosen by the worker, shown in the history: 1 to 128 of letters, digits, '.', '\_', ':', '/', '-', beginning with a
+        /// letter or digit.
         #[prost(string, tag = "1")]
         pub worker_id: ::prost::alloc::string::String,
-        /// At least one; "\*" for all that the worker's configuration allows.
+        /// 1 to 1,000; "\*" for all that the worker's configuration allows.
         #[prost(string, repeated, tag = "2")]
         pub intents: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-        /// At least one.
+        /// 1 to 1,000; a queue named twice counts once.
         #[prost(enumeration = "super::Queue", repeated, tag = "3")]
         pub queues: ::prost::alloc::vec::Vec<i32>,
         /// Jobs held at once, 1 to 1,000.
         #[prost(int32, tag = "4")]
         pub capacity: i32,
-        /// Leases from an earlier session that the worker still works on; they count against capacity.
+        /// Leases from an earlier session that the worker still works on, at most 1,000; they count against capacity.
         #[prost(message, repeated, tag = "5")]
         pub held: ::prost::alloc::vec::Vec<super::LeaseRef>,
     }
     /// Extends every lease named.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Heartbeat {
+        /// At most 1,000.
         #[prost(message, repeated, tag = "1")]
         pub leases: ::prost::alloc::vec::Vec<super::LeaseExtension>,
     }
@@ -1820,6 +1919,7 @@ pub mod work_request {
     /// be completed. The session ends once none is held.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Drain {
+        /// At most 1,000.
         #[prost(message, repeated, tag = "1")]
         pub release: ::prost::alloc::vec::Vec<super::LeaseRef>,
     }
@@ -1846,8 +1946,10 @@ pub struct WorkResponse {
 pub mod work_response {
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Welcome {
+        /// A UUIDv7, for logs.
         #[prost(string, tag = "1")]
         pub session_id: ::prost::alloc::string::String,
+        /// How long a lease holds without a heartbeat.
         #[prost(message, optional, tag = "2")]
         pub lease_ttl: ::core::option::Option<::prost_types::Duration>,
         /// Heartbeat at least this often.
@@ -1859,6 +1961,7 @@ pub mod work_response {
     }
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Extended {
+        /// One a lease of the heartbeat.
         #[prost(message, repeated, tag = "1")]
         pub results: ::prost::alloc::vec::Vec<super::LeaseExtensionResult>,
     }
@@ -1920,13 +2023,16 @@ pub mod work_response {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseExtension {
+    /// Required.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<LeaseRef>,
+    /// What was reported before stays where absent.
     #[prost(message, optional, tag = "2")]
     pub progress: ::core::option::Option<Progress>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LeaseExtensionResult {
+    /// As it was sent.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<LeaseRef>,
     #[prost(oneof = "lease_extension_result::Outcome", tags = "2, 3")]
@@ -1944,16 +2050,20 @@ pub mod lease_extension_result {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseJobsRequest {
+    /// Chosen by the worker, shown in the history: 1 to 128 of letters, digits, '.', '\_', ':', '/', '-', beginning with a
+    /// letter or digit.
     #[prost(string, tag = "1")]
     pub worker_id: ::prost::alloc::string::String,
+    /// 1 to 1,000; "\*" for all that the worker's configuration allows.
     #[prost(string, repeated, tag = "2")]
     pub intents: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// 1 to 1,000; a queue named twice counts once.
     #[prost(enumeration = "Queue", repeated, tag = "3")]
     pub queues: ::prost::alloc::vec::Vec<i32>,
-    /// 1 to 1,000.
+    /// 1 to 1,000; fewer are leased where their payloads would be more than 3 MiB.
     #[prost(int32, tag = "4")]
     pub max_jobs: i32,
-    /// 0 to 30 s; the answer comes as soon as there is a job.
+    /// 0 (default) to 30 s; the answer comes as soon as there is a job, and before the deadline of the call.
     #[prost(message, optional, tag = "5")]
     pub wait: ::core::option::Option<::prost_types::Duration>,
 }
@@ -1961,8 +2071,10 @@ pub struct LeaseJobsRequest {
 pub struct LeaseJobsResponse {
     #[prost(message, repeated, tag = "1")]
     pub jobs: ::prost::alloc::vec::Vec<LeasedJob>,
+    /// How long a lease holds without an extension.
     #[prost(message, optional, tag = "2")]
     pub lease_ttl: ::core::option::Option<::prost_types::Duration>,
+    /// Extend at least this often.
     #[prost(message, optional, tag = "3")]
     pub heartbeat_interval: ::core::option::Option<::prost_types::Duration>,
 }
@@ -1974,18 +2086,22 @@ pub struct ExtendLeasesRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExtendLeasesResponse {
+    /// One an item, in the order sent.
     #[prost(message, repeated, tag = "1")]
     pub results: ::prost::alloc::vec::Vec<LeaseExtensionResult>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompleteJobRequest {
+    /// Required.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<LeaseRef>,
+    /// Required.
     #[prost(message, optional, tag = "2")]
     pub result: ::core::option::Option<Payload>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompleteJobResponse {
+    /// DONE.
     #[prost(enumeration = "JobState", tag = "1")]
     pub state: i32,
     #[prost(message, optional, tag = "2")]
@@ -1996,6 +2112,7 @@ pub struct CompleteJobResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FailJobRequest {
+    /// Required.
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<LeaseRef>,
     /// True where another attempt may succeed.
@@ -2010,12 +2127,13 @@ pub struct FailJobRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FailJobResponse {
-    /// RETRYING, FAILED, or TIMED_OUT where the run budget is used up.
+    /// RETRYING, or FAILED where the failure is not retryable or no retry is left.
     #[prost(enumeration = "JobState", tag = "1")]
     pub state: i32,
     /// Present in state RETRYING.
     #[prost(message, optional, tag = "2")]
     pub next_attempt_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// True where the same answer was recorded before.
     #[prost(bool, tag = "3")]
     pub replayed: bool,
 }
@@ -2040,7 +2158,10 @@ pub mod worker_service_client {
     /// A worker that writes elsewhere passes its fencing token along, and the place it writes to refuses a lower one than it
     /// has seen: that is what keeps a worker that slept through its expiry from overwriting its successor.
     ///
-    /// Which tenants and intents a worker may lease from is set by configuration of the service, by the token's subject.
+    /// Which tenants and intents a worker may lease from is set by configuration of the service, by the token's subject; one
+    /// that no configuration covers is refused with AUTH_403_SCOPE by every method. Beside the reasons that a method names, any
+    /// call can fail with AUTH_401\_*, AUTH_403_ROLE, REQ_400\_*, REQ_408_DEADLINE (Work excepted), INFRA_503_DEPENDENCY_DOWN,
+    /// INFRA_503_DRAINING and INTERNAL_500_UNEXPECTED.
     #[derive(Debug, Clone)]
     pub struct WorkerServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2123,7 +2244,8 @@ pub mod worker_service_client {
         }
         /// The worker's session. The first message is the hello; leased jobs are pushed while fewer than capacity are held.
         /// A broken session leaves its leases as they are: a worker that comes back before they expire names them in its hello.
-        /// The session ends with UNAUTHENTICATED when its token expires and with INFRA_503_DRAINING when the instance stops.
+        /// The session ends with AUTH_401_INVALID_TOKEN when its token expires, with INFRA_503_DRAINING when the instance stops,
+        /// and with REQ_400\_\* at a malformed message; JSON that is none fails its own answer alone.
         pub async fn work(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::WorkRequest>,
@@ -2148,7 +2270,8 @@ pub mod worker_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.WorkerService", "Work"));
             self.inner.streaming(req, path, codec).await
         }
-        /// Leases up to max_jobs, waiting up to wait for the first.
+        /// Leases up to max_jobs, waiting up to wait for the first; no job is no failure. Fails with INFRA_503_DEPENDENCY_DOWN
+        /// where it could not be seen whether there are any.
         pub async fn lease_jobs(
             &mut self,
             request: impl tonic::IntoRequest<super::LeaseJobsRequest>,
@@ -2173,7 +2296,8 @@ pub mod worker_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.WorkerService", "LeaseJobs"));
             self.inner.unary(req, path, codec).await
         }
-        /// Renews leases; each item succeeds or fails by itself.
+        /// Renews leases; each item succeeds or fails by itself: with JOB_409_STALE_FENCE where the lease is not the job's
+        /// current one, JOB_409_ALREADY_TERMINAL where the job has ended, JOB_404_NOT_FOUND, REQ_400\_\*.
         pub async fn extend_leases(
             &mut self,
             request: impl tonic::IntoRequest<super::ExtendLeasesRequest>,
@@ -2200,6 +2324,9 @@ pub mod worker_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Ends the job as done, with its result. Fails with JOB_409_STALE_FENCE where the lease is not the job's current one or
+        /// has expired; JOB_409_ALREADY_TERMINAL where the job has ended; JOB_404_NOT_FOUND; REQ_400_INVALID_SCHEMA where the
+        /// result is too large, or not JSON though its content type says so.
         pub async fn complete_job(
             &mut self,
             request: impl tonic::IntoRequest<super::CompleteJobRequest>,
@@ -2226,6 +2353,7 @@ pub mod worker_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Ends the attempt: the job is tried again after its back-off, or has failed for good. Fails as CompleteJob does.
         pub async fn fail_job(
             &mut self,
             request: impl tonic::IntoRequest<super::FailJobRequest>,
@@ -2273,12 +2401,14 @@ pub mod worker_service_server {
             + 'static;
         /// The worker's session. The first message is the hello; leased jobs are pushed while fewer than capacity are held.
         /// A broken session leaves its leases as they are: a worker that comes back before they expire names them in its hello.
-        /// The session ends with UNAUTHENTICATED when its token expires and with INFRA_503_DRAINING when the instance stops.
+        /// The session ends with AUTH_401_INVALID_TOKEN when its token expires, with INFRA_503_DRAINING when the instance stops,
+        /// and with REQ_400\_\* at a malformed message; JSON that is none fails its own answer alone.
         async fn work(
             &self,
             request: tonic::Request<tonic::Streaming<super::WorkRequest>>,
         ) -> std::result::Result<tonic::Response<Self::WorkStream>, tonic::Status>;
-        /// Leases up to max_jobs, waiting up to wait for the first.
+        /// Leases up to max_jobs, waiting up to wait for the first; no job is no failure. Fails with INFRA_503_DEPENDENCY_DOWN
+        /// where it could not be seen whether there are any.
         async fn lease_jobs(
             &self,
             request: tonic::Request<super::LeaseJobsRequest>,
@@ -2286,7 +2416,8 @@ pub mod worker_service_server {
             tonic::Response<super::LeaseJobsResponse>,
             tonic::Status,
         >;
-        /// Renews leases; each item succeeds or fails by itself.
+        /// Renews leases; each item succeeds or fails by itself: with JOB_409_STALE_FENCE where the lease is not the job's
+        /// current one, JOB_409_ALREADY_TERMINAL where the job has ended, JOB_404_NOT_FOUND, REQ_400\_\*.
         async fn extend_leases(
             &self,
             request: tonic::Request<super::ExtendLeasesRequest>,
@@ -2294,6 +2425,9 @@ pub mod worker_service_server {
             tonic::Response<super::ExtendLeasesResponse>,
             tonic::Status,
         >;
+        /// Ends the job as done, with its result. Fails with JOB_409_STALE_FENCE where the lease is not the job's current one or
+        /// has expired; JOB_409_ALREADY_TERMINAL where the job has ended; JOB_404_NOT_FOUND; REQ_400_INVALID_SCHEMA where the
+        /// result is too large, or not JSON though its content type says so.
         async fn complete_job(
             &self,
             request: tonic::Request<super::CompleteJobRequest>,
@@ -2301,6 +2435,7 @@ pub mod worker_service_server {
             tonic::Response<super::CompleteJobResponse>,
             tonic::Status,
         >;
+        /// Ends the attempt: the job is tried again after its back-off, or has failed for good. Fails as CompleteJob does.
         async fn fail_job(
             &self,
             request: tonic::Request<super::FailJobRequest>,
@@ -2316,7 +2451,10 @@ pub mod worker_service_server {
     /// A worker that writes elsewhere passes its fencing token along, and the place it writes to refuses a lower one than it
     /// has seen: that is what keeps a worker that slept through its expiry from overwriting its successor.
     ///
-    /// Which tenants and intents a worker may lease from is set by configuration of the service, by the token's subject.
+    /// Which tenants and intents a worker may lease from is set by configuration of the service, by the token's subject; one
+    /// that no configuration covers is refused with AUTH_403_SCOPE by every method. Beside the reasons that a method names, any
+    /// call can fail with AUTH_401\_*, AUTH_403_ROLE, REQ_400\_*, REQ_408_DEADLINE (Work excepted), INFRA_503_DEPENDENCY_DOWN,
+    /// INFRA_503_DRAINING and INTERNAL_500_UNEXPECTED.
     #[derive(Debug)]
     pub struct WorkerServiceServer<T> {
         inner: Arc<T>,

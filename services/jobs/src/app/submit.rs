@@ -376,6 +376,9 @@ impl Submissions {
             let tenants: HashSet<String> =
                 news.iter().map(|(_, new)| new.candidate.submission.scope.tenant_id.to_string()).collect();
             for (tenant_id, waiting) in infra_depths(tx, &tenants.into_iter().collect::<Vec<_>>()).await? {
+                if waiting > depth.infra_soft {
+                    metrics::over_soft_limit();
+                }
                 if waiting > depth.infra_hard {
                     over.insert((Queue::Infra, tenant_id, String::new()), waiting - depth.infra_hard);
                 }

@@ -17,6 +17,8 @@ use crate::{
 };
 use probe::{Finding, Verdict};
 
+/// Check everything that the stack stands on.
+///
 /// Checks PostgreSQL, PgBouncer where there is one, Redis, the migrations, the clocks and the services. Ends with 1 where
 /// anything fails; a warning is no failure. Looks at the stack in --dir, or at what the flags name.
 #[derive(Debug, clap::Args)]
