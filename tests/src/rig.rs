@@ -28,7 +28,7 @@ outbox_pending_hard = 1000000
 [retries]
 initial_ms = 50
 cap_ms = 200
-attempts_max = 10000
+attempts_max = 1000
 window_ms = 86400000
 [tasks]
 leadership_ttl_ms = 2000

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use holdfast_system_tests::{
     proof::Proof,
@@ -19,55 +19,121 @@ const WORKERS: usize = 6;
 async fn nothing_lost_nothing_twice_nothing_stale() -> Result<()> {
     let proof = Proof::begin("workers").await;
     let rig = Rig::start(RigSpec { settings: load::settings(), ..Default::default() }).await?;
+    let session_timeout = idle_in_transaction_session_timeout(&rig).await?;
     let until = proof.deadline();
     let workers = load::workers(&rig, &proof, WORKERS)?;
     let submitters = load::submitters(&rig, &proof, until, 8, Duration::from_millis(20))?;
 
-    let worker_faults = workers.iter().zip(0..).map(|(worker, number)| trouble(worker, until, proof.choices(number)));
-    let (worker_faults, kills) =
-        tokio::try_join!(try_join_all(worker_faults), kill_instances(&rig.stack.jobs, until, proof.choices(100)))?;
+    let of_workers = workers.iter().zip(0..).map(|(worker, number)| trouble(worker, until, proof.choices(number)));
+    let of_instances = trouble_instances(&rig.stack.jobs, session_timeout, until, proof.choices(100));
+    let (of_workers, of_instances) = tokio::try_join!(try_join_all(of_workers), of_instances)?;
     let acknowledged = load::acknowledged(submitters).await?;
     load::settled(&rig).await?;
 
-    let (killed, paused) = worker_faults.into_iter().fold((0, 0), |sum, faults| (sum.0 + faults.0, sum.1 + faults.1));
-    proof.counts(&[("workers killed", killed), ("workers paused", paused), ("instances killed", kills)]);
+    let of_workers = of_workers.into_iter().fold(Faults::default(), Faults::plus);
+    proof.counts(&[
+        ("workers killed", of_workers.killed),
+        ("workers paused", of_workers.paused),
+        ("instances killed", of_instances.killed),
+        ("instances paused", of_instances.paused),
+        ("of these past their sessions", of_instances.paused_past_sessions),
+    ]);
+    ensure!(of_workers.has_both() && of_instances.has_both(), "too little happened to prove anything");
     let violations = load::check(&rig, &proof, &acknowledged).await?;
     drop(workers);
     proof.conclude(violations);
     Ok(())
 }
 
-/// Kills or pauses a worker again and again; answers how often it did either.
-async fn trouble(worker: &Process, until: Instant, mut choices: StdRng) -> Result<(usize, usize)> {
-    let (mut killed, mut paused) = (0, 0);
-    while Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(choices.random_range(200..1500))).await;
-        if choices.random() {
-            worker.kill().await?;
-            worker.restart()?;
-            killed += 1;
-        } else {
-            worker.pause()?;
-            // Beyond the end of its leases, so that it wakes up stale.
-            tokio::time::sleep(LEASE_TTL + Duration::from_millis(choices.random_range(100..1000))).await;
-            worker.resume()?;
-            paused += 1;
-        }
-    }
-    Ok((killed, paused))
+#[derive(Debug, Default)]
+struct Faults {
+    killed: usize,
+    paused: usize,
+    /// Of the paused: for so long that PostgreSQL ended the sessions that had a transaction open.
+    paused_past_sessions: usize,
 }
 
-/// One instance at a time, killed without warning and started again.
-async fn kill_instances(instances: &[JobsInstance], until: Instant, mut choices: StdRng) -> Result<usize> {
-    let mut kills = 0;
+impl Faults {
+    fn has_both(&self) -> bool {
+        self.killed > 0 && self.paused > 0
+    }
+
+    /// At random, but the kind that has not happened yet comes second: the shortest run has both.
+    fn next_is_kill(&self, choices: &mut StdRng) -> bool {
+        match (self.killed, self.paused) {
+            (0, 1..) => true,
+            (1.., 0) => false,
+            _ => choices.random(),
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            killed: self.killed + other.killed,
+            paused: self.paused + other.paused,
+            paused_past_sessions: self.paused_past_sessions + other.paused_past_sessions,
+        }
+    }
+}
+
+/// Kills or pauses a worker again and again.
+async fn trouble(worker: &Process, until: Instant, mut choices: StdRng) -> Result<Faults> {
+    let mut faults = Faults::default();
     while Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(choices.random_range(200..1500))).await;
+        if faults.next_is_kill(&mut choices) {
+            worker.kill().await?;
+            worker.restart()?;
+            faults.killed += 1;
+        } else {
+            // Beyond the end of its leases, so that it wakes up stale.
+            pause(worker, LEASE_TTL, &mut choices).await?;
+            faults.paused += 1;
+        }
+    }
+    Ok(faults)
+}
+
+/// One instance at a time: killed without warning and started again, or paused. It wakes up with calls half-way, and after
+/// a long sleep with its leadership gone and its transactions undone under it. Goes on past the end where there was no time
+/// for both.
+async fn trouble_instances(
+    instances: &[JobsInstance],
+    session_timeout: Duration,
+    until: Instant,
+    mut choices: StdRng,
+) -> Result<Faults> {
+    let mut faults = Faults::default();
+    while Instant::now() < until || !faults.has_both() {
         tokio::time::sleep(Duration::from_millis(choices.random_range(500..2000))).await;
         let victim = &instances[choices.random_range(0..instances.len())].process;
-        victim.kill().await?;
-        tokio::time::sleep(Duration::from_millis(choices.random_range(0..300))).await;
-        victim.restart()?;
+        if faults.next_is_kill(&mut choices) {
+            victim.kill().await?;
+            tokio::time::sleep(Duration::from_millis(choices.random_range(0..300))).await;
+            victim.restart()?;
+            faults.killed += 1;
+        } else {
+            let past_sessions = choices.random_ratio(1, 3);
+            pause(victim, if past_sessions { session_timeout } else { LEASE_TTL }, &mut choices).await?;
+            faults.paused += 1;
+            faults.paused_past_sessions += usize::from(past_sessions);
+        }
         victim.ready(READY_WITHIN).await?;
-        kills += 1;
     }
-    Ok(kills)
+    Ok(faults)
+}
+
+/// SIGSTOP, and SIGCONT some time after `beyond` has passed.
+async fn pause(process: &Process, beyond: Duration, choices: &mut StdRng) -> Result<()> {
+    process.pause()?;
+    tokio::time::sleep(beyond + Duration::from_millis(choices.random_range(100..1000))).await;
+    process.resume()
+}
+
+/// How long PostgreSQL lets a session of the instances stand still inside a transaction: as their role has it.
+async fn idle_in_transaction_session_timeout(rig: &Rig) -> Result<Duration> {
+    let setting = "SELECT extract(epoch FROM current_setting('idle_in_transaction_session_timeout')::interval)::float8";
+    let seconds: f64 = sqlx::query_scalar(setting).fetch_one(rig.stack.database.app()?.pool()).await?;
+    ensure!(seconds > 0.0, "nothing would end the session of an instance that stands still");
+    Ok(Duration::from_secs_f64(seconds))
 }

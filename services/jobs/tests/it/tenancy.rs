@@ -7,6 +7,7 @@ use chrono::{TimeDelta, Utc};
 use holdfast_ids::TenantId;
 use holdfast_pg::Role;
 use holdfast_testkit::Database;
+use sqlx::postgres::PgQueryResult;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
 use crate::support::*;
@@ -164,10 +165,9 @@ type Changed = Result<u64, String>;
 impl TenantTable {
     async fn insert(&self, rows: &str, session: &mut PgConnection) -> Changed {
         let table = &self.name;
-        let rows = rows.replace('\'', "''");
         let insert =
-            format!("INSERT INTO jobs.{table} SELECT * FROM jsonb_populate_recordset(NULL::jobs.{table}, '{rows}')");
-        change(&insert, session).await
+            format!("INSERT INTO jobs.{table} SELECT * FROM jsonb_populate_recordset(NULL::jobs.{table}, $1::jsonb)");
+        changed(sqlx::query(AssertSqlSafe(insert)).bind(rows).execute(session).await)
     }
 
     async fn shows_and_gives_nothing(&self, scope: &str, session: &mut PgConnection) -> Result<()> {
@@ -177,22 +177,19 @@ impl TenantTable {
         assert_eq!(seen, 0, "{scope}: {table}");
         let untouched = |granted: bool| if granted { Ok(0) } else { Err("42501".to_owned()) };
         let column = self.updatable.as_deref().unwrap_or("tenant_id");
-        let updated = change(&format!("UPDATE jobs.{table} SET {column} = {column}"), session).await;
+        let update = format!("UPDATE jobs.{table} SET {column} = {column}");
+        let updated = changed(sqlx::query(AssertSqlSafe(update)).execute(&mut *session).await);
         assert_eq!(updated, untouched(self.updatable.is_some()), "{scope}: UPDATE of {table}");
-        let deleted = change(&format!("DELETE FROM jobs.{table}"), session).await;
+        let delete = format!("DELETE FROM jobs.{table}");
+        let deleted = changed(sqlx::query(AssertSqlSafe(delete)).execute(session).await);
         assert_eq!(deleted, untouched(self.may_delete), "{scope}: DELETE from {table}");
         Ok(())
     }
 }
 
-async fn change(statement: &str, session: &mut PgConnection) -> Changed {
-    let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(session).await;
-    done.map(|done| done.rows_affected()).map_err(|error| {
-        match error.as_database_error().and_then(|error| error.code()) {
-            Some(code) => code.into_owned(),
-            None => error.to_string(),
-        }
-    })
+fn changed(done: Result<PgQueryResult, sqlx::Error>) -> Changed {
+    let code = |error: &sqlx::Error| Some(error.as_database_error()?.code()?.into_owned());
+    done.map(|done| done.rows_affected()).map_err(|error| code(&error).unwrap_or_else(|| error.to_string()))
 }
 
 /// Grants keep the services from changing history, triggers the owner: on the parent and on a leaf.
