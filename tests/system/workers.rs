@@ -39,7 +39,11 @@ async fn nothing_lost_nothing_twice_nothing_stale() -> Result<()> {
         ("of these past their sessions", of_instances.paused_past_sessions),
     ]);
     ensure!(of_workers.has_both() && of_instances.has_both(), "too little happened to prove anything");
-    let violations = load::check(&rig, &proof, &acknowledged).await?;
+    let mut violations = load::check(&rig, &proof, &acknowledged).await?;
+    let deadlocks = deadlocks(&rig).await?;
+    if deadlocks > 0 {
+        violations.push(format!("locks: {deadlocks} transactions waited for each other in a circle"));
+    }
     drop(workers);
     proof.conclude(violations);
     Ok(())
@@ -131,6 +135,12 @@ async fn pause(process: &Process, beyond: Duration, choices: &mut StdRng) -> Res
 }
 
 /// How long PostgreSQL lets a session of the instances stand still inside a transaction: as their role has it.
+/// PostgreSQL ends them one by one, and the service tries again: nothing is lost, but the order of locks is broken.
+async fn deadlocks(rig: &Rig) -> Result<i64> {
+    let count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    Ok(sqlx::query_scalar(count).fetch_one(rig.stack.database.admin()).await?)
+}
+
 async fn idle_in_transaction_session_timeout(rig: &Rig) -> Result<Duration> {
     let setting = "SELECT extract(epoch FROM current_setting('idle_in_transaction_session_timeout')::interval)::float8";
     let seconds: f64 = sqlx::query_scalar(setting).fetch_one(rig.stack.database.app()?.pool()).await?;

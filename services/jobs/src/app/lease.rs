@@ -17,8 +17,8 @@ use crate::domain::transition::{self, Cause, Refusal, Take, Transition};
 use crate::error::job_not_found;
 use crate::store::StoreError;
 use crate::store::claim::{Candidates, Cursor, Wanted, candidates_scan};
-use crate::store::lease::{Extension, leases_extend_if_held};
-use crate::store::transitions::{Step, jobs_load, jobs_lock, transitions_persist};
+use crate::store::lease::{Extension, Looked, leases_extend_if_held, leases_look};
+use crate::store::transitions::{Step, jobs_load, transitions_persist};
 
 /// Who takes a lease: one element a job it has room for.
 #[derive(Debug, Clone)]
@@ -225,54 +225,38 @@ impl Extensions {
         Self { core }
     }
 
-    async fn extend_once(&self, items: &[Extension]) -> Result<Vec<Result<Time, Option<Refusal>>>, StoreError> {
+    /// None for a lease that holds, and that somebody else has locked at this moment.
+    async fn extend_once(&self, items: &[Extension]) -> Result<Vec<Option<Renewed>>, StoreError> {
         let tenants: Vec<_> = items.iter().flat_map(|item| scope_of(&item.tenants)).collect();
         let deadline = latest(items.iter().map(|item| item.deadline));
         let mut tx = self.core.app_db.begin(&TenantScope::new(&tenants)?, deadline).await?;
         let ttl_ms = self.core.limits.lease_ttl.as_millis() as i64;
         let renewed: HashMap<(LeaseId, i64), Time> =
             leases_extend_if_held(&mut tx, items, ttl_ms).await?.into_iter().collect();
-        let lost: Vec<&Extension> =
-            items.iter().filter(|item| !renewed.contains_key(&(item.lease_id, item.fence))).collect();
-        let jobs = if lost.is_empty() { HashMap::new() } else { jobs_of(&mut tx, &lost).await? };
+        let is_renewed = |item: &Extension| renewed.get(&(item.lease_id, item.fence)).copied();
+        let lost: Vec<&Extension> = items.iter().filter(|item| is_renewed(item).is_none()).collect();
+        let mut looked = leases_look(&mut tx, &lost).await?.into_iter();
         tx.commit().await?;
-        Ok(items
-            .iter()
-            .map(|item| match renewed.get(&(item.lease_id, item.fence)) {
-                Some(expires_at) => Ok(*expires_at),
-                None => Err(refusal(item, jobs.get(&item.job_id))),
-            })
-            .collect())
+        let outcome = |item| match is_renewed(item) {
+            Some(expires_at) => Some(Ok(expires_at)),
+            None => match looked.next().flatten() {
+                None => Some(Err(None)),
+                Some(Looked { holds: true, .. }) => None,
+                Some(Looked { state, .. }) if state.is_final() => Some(Err(Some(Refusal::AlreadyTerminal))),
+                Some(_) => Some(Err(Some(Refusal::StaleFence))),
+            },
+        };
+        Ok(items.iter().map(outcome).collect())
     }
 }
 
-/// The jobs of lost leases, as they are now.
-async fn jobs_of(tx: &mut holdfast_pg::Tx, lost: &[&Extension]) -> Result<HashMap<JobId, Job>, StoreError> {
-    let job_ids: Vec<_> = lost.iter().map(|item| item.job_id.as_uuid()).collect();
-    let tenants: Vec<_> = lost.iter().map(|item| item.tenants.clone()).collect();
-    let locked = jobs_lock(tx, &job_ids, &tenants).await?;
-    let loaded = jobs_load(tx, &locked).await?;
-    Ok(loaded.into_iter().map(|locked| (locked.job.facts.job_id, locked.job)).collect())
-}
-
-/// Why a lease was not renewed; None where its job does not exist for this caller. The batch holds items of other
-/// callers, so the job is looked at through this one's tenants and projects.
-fn refusal(item: &Extension, job: Option<&Job>) -> Option<Refusal> {
-    let job = job?;
-    let facts = &job.facts;
-    let in_tenants = item.tenants.split(',').any(|tenant| tenant == facts.tenant_id.as_str());
-    let in_projects =
-        item.projects.is_empty() || item.projects.split(',').any(|project| project == facts.project_id.as_str());
-    if !in_tenants || !in_projects {
-        return None;
-    }
-    Some(if job.state.name().is_final() { Refusal::AlreadyTerminal } else { Refusal::StaleFence })
-}
+/// The new expiry of a lease, or why it was not renewed: nothing where its job does not exist for the caller.
+type Renewed = Result<Time, Option<Refusal>>;
 
 #[async_trait::async_trait]
 impl BatchJob for Extensions {
     type Item = Extension;
-    type Output = Result<Time, Option<Refusal>>;
+    type Output = Renewed;
     type Error = StoreError;
 
     fn weight(_: &Extension) -> usize {
@@ -284,6 +268,24 @@ impl BatchJob for Extensions {
     }
 
     async fn run(&self, items: &[Extension]) -> Result<Vec<Result<Self::Output, StoreError>>, StoreError> {
-        Ok(retrying(&self.core.app_db, || self.extend_once(items)).await?.into_iter().map(Ok).collect())
+        /// Who has a lease locked is about to renew or to end it.
+        const TRIES: usize = 50;
+        const PAUSE: Duration = Duration::from_millis(10);
+        let mut outcomes: Vec<Option<Renewed>> = vec![None; items.len()];
+        for number in 0..TRIES {
+            let open: Vec<usize> = (0..items.len()).filter(|index| outcomes[*index].is_none()).collect();
+            if open.is_empty() {
+                break;
+            }
+            if number > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            let again: Vec<Extension> = open.iter().map(|index| items[*index].clone()).collect();
+            let renewed = retrying(&self.core.app_db, || self.extend_once(&again)).await?;
+            for (index, outcome) in open.into_iter().zip(renewed) {
+                outcomes[index] = outcome;
+            }
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome.ok_or(StoreError::Raced)).collect())
     }
 }

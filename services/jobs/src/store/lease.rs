@@ -6,7 +6,8 @@ use holdfast_ids::{JobId, LeaseId};
 use holdfast_pg::Tx;
 
 use super::StoreError;
-use crate::domain::job::Time;
+use super::rows::corrupt;
+use crate::domain::job::{StateName, Time};
 
 #[derive(Debug, Clone)]
 pub struct Extension {
@@ -50,4 +51,35 @@ pub async fn leases_extend_if_held(
     .fetch_all(&mut **tx)
     .await?;
     Ok(rows.into_iter().map(|row| ((LeaseId::from_uuid(row.lease_id), row.fence), row.expires_at)).collect())
+}
+
+/// A lease that was not renewed.
+#[derive(Debug, Clone, Copy)]
+pub struct Looked {
+    /// Of its job.
+    pub state: StateName,
+    /// It holds all the same.
+    pub holds: bool,
+}
+
+/// The leases, in the order asked; None where a job does not exist for its caller.
+pub async fn leases_look(tx: &mut Tx, items: &[&Extension]) -> Result<Vec<Option<Looked>>, StoreError> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let job_ids: Vec<_> = items.iter().map(|item| item.job_id.as_uuid()).collect();
+    let lease_ids: Vec<_> = items.iter().map(|item| item.lease_id.as_uuid()).collect();
+    let fences: Vec<_> = items.iter().map(|item| item.fence).collect();
+    let tenants: Vec<_> = items.iter().map(|item| item.tenants.clone()).collect();
+    let projects: Vec<_> = items.iter().map(|item| item.projects.clone()).collect();
+    let rows =
+        sqlx::query_file!("src/store/queries/leases_look.sql", &job_ids, &lease_ids, &fences, &tenants, &projects)
+            .fetch_all(&mut **tx)
+            .await?;
+    let mut looked = vec![None; items.len()];
+    for row in rows {
+        let state = StateName::from_name(&row.state).ok_or_else(|| corrupt("jobs", "state"))?;
+        looked[row.ordinal as usize - 1] = Some(Looked { state, holds: row.holds });
+    }
+    Ok(looked)
 }

@@ -1,9 +1,8 @@
--- Renews leases whose holder is still the holder, by the database's clock and never beyond the run budget. Locked one by
--- one in the order of their jobs, so that two batches cannot wait for each other in a circle.
+-- Renews leases whose holder is still the holder, by the database's clock and never beyond the run budget. Waits for
+-- nobody: whoever ends a lease holds its job, and others of this batch may be what it waits for.
 WITH item AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int8[], $4::text[], $5::int2[], $6::text[], $8::text[])
         AS item (job_id, lease_id, fence, tenants, progress_percent, progress_note, projects)
-    ORDER BY item.job_id
 ), held AS MATERIALIZED (
     SELECT item.job_id, item.lease_id, item.progress_percent, item.progress_note FROM item
     CROSS JOIN LATERAL (
@@ -11,7 +10,7 @@ WITH item AS MATERIALIZED (
         WHERE lease.job_id = item.job_id AND lease.lease_id = item.lease_id AND lease.fence = item.fence
             AND lease.tenant_id = ANY (string_to_array(item.tenants, ','))
             AND (item.projects = '' OR lease.project_id = ANY (string_to_array(item.projects, ',')))
-        FOR NO KEY UPDATE
+        FOR NO KEY UPDATE SKIP LOCKED
     ) AS lease
 )
 UPDATE jobs.job_leases AS lease SET
