@@ -19,9 +19,10 @@ BEGIN
         EXECUTE format('ALTER ROLE %I SET lock_timeout = ''10s''', name);
         EXECUTE format('ALTER ROLE %I SET jit = off', name);
     END LOOP;
-    -- Every query of the app and relay roles goes through an index, in its order. Statistics of tables that are empty at one moment
-    -- and full at the next talk the planner into scans and hash joins that a cached plan then keeps.
-    FOREACH name IN ARRAY ARRAY['holdfast_jobs_app', 'holdfast_relay'] LOOP
+    -- Every query of theirs goes through an index, in its order. Statistics of tables that are empty at one moment and full at the
+    -- next talk the planner into scans and hash joins that a cached plan then keeps. Updates of many rows rely on it as well: a
+    -- scan or a hash join would lock them in no order at all.
+    FOREACH name IN ARRAY ARRAY['holdfast_jobs_app', 'holdfast_jobs_task', 'holdfast_relay'] LOOP
         EXECUTE format('ALTER ROLE %I SET plan_cache_mode = force_generic_plan', name);
         EXECUTE format('ALTER ROLE %I SET enable_seqscan = off', name);
         EXECUTE format('ALTER ROLE %I SET enable_hashjoin = off', name);

@@ -1,23 +1,15 @@
 -- Room for jobs that are leased as they are submitted: all that is asked of a project or none, and none where one of its
 -- jobs waits, so that nothing is overtaken. In key order, as everything that locks slots. The probe has a limit, which
 -- keeps it a probe: as an anti-join it would be planned as a scan of the whole queue.
-WITH asked AS MATERIALIZED (
+UPDATE jobs.project_slots AS slots SET running = slots.running + asked.jobs, dequeued = slots.dequeued + asked.jobs
+FROM (
     SELECT raw.tenant_id, raw.project_id, raw.jobs, coalesce((
         SELECT own.running_max FROM unnest($5::text[], $6::text[], $7::int4[]) AS own (tenant_id, project_id, running_max)
         WHERE own.tenant_id = raw.tenant_id AND own.project_id = raw.project_id
     ), $4::int4) AS running_max
     FROM unnest($1::text[], $2::text[], $3::int4[]) AS raw (tenant_id, project_id, jobs)
     ORDER BY raw.tenant_id, raw.project_id
-), locked AS MATERIALIZED (
-    SELECT asked.* FROM asked
-    CROSS JOIN LATERAL (
-        SELECT FROM jobs.project_slots AS slots
-        WHERE slots.tenant_id = asked.tenant_id AND slots.project_id = asked.project_id
-        FOR NO KEY UPDATE
-    ) AS slots
-)
-UPDATE jobs.project_slots AS slots SET running = slots.running + asked.jobs, dequeued = slots.dequeued + asked.jobs
-FROM locked AS asked
+) AS asked
 WHERE slots.tenant_id = asked.tenant_id AND slots.project_id = asked.project_id
     AND slots.running + asked.jobs <= asked.running_max
     AND (

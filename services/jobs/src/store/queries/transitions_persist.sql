@@ -73,27 +73,22 @@ WITH item AS MATERIALIZED (
     SELECT
         ring.slot, event_id, shard, tenant_id, project_id, job_id::text, seq, 'job.' || state, event_payload, traceparent, occurred_at
     FROM (SELECT slot FROM jobs.outbox_ring WHERE is_current) AS ring, item
-), changed AS MATERIALIZED (
-    SELECT
-        tenant_id, project_id,
-        sum((state = 'running')::int4 - (from_state = 'running')::int4)::int4 AS running,
-        coalesce(sum((from_state = 'queued')::int4 - (state = 'queued')::int4) FILTER (WHERE queue = 'project'), 0) AS dequeued,
-        coalesce(sum((from_state = 'queued')::int4 - (state = 'queued')::int4) FILTER (WHERE queue = 'infra'), 0) AS infra_dequeued
-    FROM item GROUP BY tenant_id, project_id ORDER BY tenant_id, project_id
-), locked AS MATERIALIZED (
-    -- In key order, whatever the plan of the update: two batches over the same projects would otherwise wait for each other.
-    SELECT changed.* FROM changed
-    CROSS JOIN LATERAL (
-        SELECT FROM jobs.project_slots AS slots
-        WHERE slots.tenant_id = changed.tenant_id AND slots.project_id = changed.project_id
-        FOR NO KEY UPDATE
-    ) AS slots
 ), slots AS (
     UPDATE jobs.project_slots AS slots SET
-        running = slots.running + locked.running,
-        dequeued = slots.dequeued + locked.dequeued,
-        infra_dequeued = slots.infra_dequeued + locked.infra_dequeued
-    FROM locked
-    WHERE slots.tenant_id = locked.tenant_id AND slots.project_id = locked.project_id
+        running = slots.running + change.running,
+        dequeued = slots.dequeued + change.dequeued,
+        infra_dequeued = slots.infra_dequeued + change.infra_dequeued
+    FROM (
+        SELECT
+            tenant_id, project_id,
+            sum((state = 'running')::int4 - (from_state = 'running')::int4)::int4 AS running,
+            (sum((from_state = 'queued')::int4 - (state = 'queued')::int4) FILTER (WHERE queue = 'project')) AS dequeued,
+            (sum((from_state = 'queued')::int4 - (state = 'queued')::int4) FILTER (WHERE queue = 'infra')) AS infra_dequeued
+        FROM item GROUP BY tenant_id, project_id ORDER BY tenant_id, project_id
+    ) AS raw
+    CROSS JOIN LATERAL (
+        SELECT raw.running, coalesce(raw.dequeued, 0) AS dequeued, coalesce(raw.infra_dequeued, 0) AS infra_dequeued
+    ) AS change
+    WHERE slots.tenant_id = raw.tenant_id AND slots.project_id = raw.project_id
 )
 SELECT job_id, payload AS "payload?", payload_content_type AS "payload_content_type?" FROM moved
