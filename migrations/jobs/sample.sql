@@ -24,6 +24,14 @@ SELECT job_id, created_at, tenant_id, project_id, queue, intent, 9 - priority FR
 INSERT INTO jobs.job_leases (job_id, lease_id, tenant_id, project_id, fence, worker_id, leased_at, expires_at, run_deadline)
 SELECT job_id, gen_random_uuid(), tenant_id, project_id, 1, 'rehearsal', created_at, created_at, created_at FROM jobs.jobs;
 
+INSERT INTO jobs.job_waits (job_id, tenant_id, project_id, budget_ms, spent_ms, ends_at, reminds, reminders)
+SELECT job_id, tenant_id, project_id, 7200000, 0, created_at + interval '7 days', false, 0 FROM jobs.jobs;
+
+INSERT INTO jobs.approvals (job_id, number, approval_id, tenant_id, project_id, decision, reason, actor_id, role, command_key,
+    command_hash, decided_at, request_id, traceparent)
+SELECT job_id, 1, gen_random_uuid(), tenant_id, project_id, 'approve', '', 'rehearsal', 'owner', 'sample-1',
+    decode(repeat('00', 32), 'hex'), created_at, 'rehearsal', '' FROM jobs.jobs;
+
 INSERT INTO jobs.project_intake (tenant_id, project_id, submitted, infra_submitted) VALUES ('sample', 'sample', 1, 0);
 INSERT INTO jobs.project_slots (tenant_id, project_id, running, dequeued, infra_dequeued) VALUES ('sample', 'sample', 0, 0, 0);
 

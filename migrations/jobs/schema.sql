@@ -8,6 +8,30 @@ schema jobs owner holdfast_jobs_owner
   grant USAGE to holdfast_jobs_task
   grant USAGE to holdfast_relay
 
+table jobs.approvals owner holdfast_jobs_owner partitioned by RANGE (job_id) row level security forced
+  column job_id uuid not null
+  column number integer not null
+  column approval_id uuid not null
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column decision text collate "C" not null
+  column reason text not null
+  column actor_id text collate "C" not null
+  column role text collate "C" not null
+  column corrects uuid
+  column command_key text collate "C" not null
+  column command_hash bytea not null
+  column decided_at timestamp with time zone not null
+  column request_id text not null
+  column traceparent text not null
+  constraint approval_decision_is_known CHECK ((decision = ANY (ARRAY['approve'::text, 'reject'::text, 'request_changes'::text, 'defer'::text])))
+  constraint approval_hash_is_blake3 CHECK ((octet_length(command_hash) = 32))
+  constraint approval_numbers_begin_at_one CHECK (((number >= 1) AND ((number > 1) OR (corrects IS NULL))))
+  constraint approvals_pkey PRIMARY KEY (job_id, number)
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  CREATE TRIGGER approvals_only_grow BEFORE DELETE OR UPDATE OR TRUNCATE ON jobs.approvals FOR EACH STATEMENT EXECUTE FUNCTION jobs.refuse_change()
+  grant INSERT, SELECT to holdfast_jobs_app
+
 table jobs.idempotency_heads owner holdfast_jobs_owner row level security forced with (fillfactor=90)
   column tenant_id text collate "C" not null
   column project_id text collate "C" not null
@@ -126,6 +150,27 @@ table jobs.job_queue owner holdfast_jobs_owner row level security forced with (a
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
 
+table jobs.job_waits owner holdfast_jobs_owner row level security forced with (fillfactor=70)
+  column job_id uuid not null
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column budget_ms bigint not null
+  column spent_ms bigint not null
+  column ends_at timestamp with time zone not null
+  column since timestamp with time zone
+  column due_at timestamp with time zone
+  column reminds boolean not null
+  column reminders integer not null
+  column reminded_at timestamp with time zone
+  constraint job_waits_pkey PRIMARY KEY (job_id)
+  constraint wait_counts_are_sane CHECK (((budget_ms >= 1) AND (spent_ms >= 0) AND (reminders >= 0)))
+  constraint wait_runs_out CHECK (((since IS NULL) OR (due_at IS NOT NULL)))
+  CREATE INDEX job_waits_due ON jobs.job_waits USING btree (due_at)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
+
 table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row level security forced
   column job_id uuid not null
   column tenant_id text collate "C" not null
@@ -162,8 +207,12 @@ table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row leve
   column finished_at timestamp with time zone
   column request_id text not null
   column traceparent text not null
+  column resubmits uuid
+  column parent_job_id uuid
+  column depth smallint not null default 0
   constraint job_counts_are_sane CHECK (((seq >= 1) AND (attempt >= 0) AND (fence >= 0) AND (run_ms >= 0) AND (max_attempts >= 1) AND (run_budget_ms >= 1000)))
-  constraint job_ended_when_final CHECK (((state = ANY (ARRAY['done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text])) = (finished_at IS NOT NULL)))
+  constraint job_depth_is_bounded CHECK ((((depth >= 0) AND (depth <= 3)) AND ((depth > 0) = (parent_job_id IS NOT NULL))))
+  constraint job_ended_when_final CHECK (((state = ANY (ARRAY['done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'rejected'::text])) = (finished_at IS NOT NULL)))
   constraint job_has_failure_when_failed CHECK (((state <> ALL (ARRAY['failed'::text, 'retrying'::text])) OR (failure_code IS NOT NULL)))
   constraint job_has_lease_when_running CHECK (((state <> 'running'::text) OR ((lease_id IS NOT NULL) AND (worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND (attempt >= 1))))
   constraint job_has_next_attempt_when_retrying CHECK (((state = 'retrying'::text) = (next_attempt_at IS NOT NULL)))
@@ -173,7 +222,7 @@ table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row leve
   constraint job_payload_is_bounded CHECK (((octet_length(payload) <= 983040) AND (octet_length(result) <= 983040)))
   constraint job_priority_is_in_range CHECK (((priority >= 0) AND (priority <= 9)))
   constraint job_queue_is_known CHECK ((queue = ANY (ARRAY['project'::text, 'infra'::text])))
-  constraint job_state_is_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text])))
+  constraint job_state_is_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'waiting_human_decision'::text, 'changes_requested'::text, 'deferred'::text, 'rejected'::text])))
   constraint job_tier_is_known CHECK ((tier = ANY (ARRAY['A'::text, 'B'::text, 'C'::text])))
   constraint jobs_pkey PRIMARY KEY (job_id)
   CREATE INDEX jobs_by_project ON ONLY jobs.jobs USING btree (tenant_id, project_id, job_id DESC)
@@ -335,19 +384,19 @@ routine jobs.ensure_partitions(weeks_ahead integer) owner holdfast_jobs_owner
       IF weeks_ahead NOT BETWEEN 1 AND 53 THEN
           RAISE EXCEPTION 'weeks_ahead must be 1 to 53' USING ERRCODE = 'invalid_parameter_value';
       END IF;
-      FOREACH parent IN ARRAY ARRAY['jobs', 'job_events', 'idempotency_ledger'] LOOP
+      FOREACH parent IN ARRAY ARRAY['jobs', 'job_events', 'idempotency_ledger', 'approvals'] LOOP
           FOR week IN -1 .. weeks_ahead LOOP
               starts := this_week + make_interval(days => week * 7);
               leaf := format('%s_p%s', parent, to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD'));
               CONTINUE WHEN to_regclass(format('jobs.%I', leaf)) IS NOT NULL;
               EXECUTE format('CREATE TABLE jobs.%I PARTITION OF jobs.%I FOR VALUES FROM (%L) TO (%L) WITH (%s)',
                   leaf, parent, jobs.uuid7_floor(starts), jobs.uuid7_floor(starts + interval '7 days'),
-                  CASE parent WHEN 'job_events' THEN 'fillfactor = 100' ELSE 'fillfactor = 60' END);
+                  CASE WHEN parent IN ('job_events', 'approvals') THEN 'fillfactor = 100' ELSE 'fillfactor = 60' END);
               EXECUTE format('ALTER TABLE jobs.%I ENABLE ROW LEVEL SECURITY', leaf);
               EXECUTE format('ALTER TABLE jobs.%I FORCE ROW LEVEL SECURITY', leaf);
-              IF parent = 'job_events' THEN
-                  EXECUTE format('CREATE TRIGGER job_events_only_grow BEFORE UPDATE OR DELETE OR TRUNCATE ON jobs.%I '
-                      'FOR EACH STATEMENT EXECUTE FUNCTION jobs.refuse_change()', leaf);
+              IF parent IN ('job_events', 'approvals') THEN
+                  EXECUTE format('CREATE TRIGGER %s_only_grow BEFORE UPDATE OR DELETE OR TRUNCATE ON jobs.%I '
+                      'FOR EACH STATEMENT EXECUTE FUNCTION jobs.refuse_change()', parent, leaf);
               END IF;
               made := made + 1;
           END LOOP;

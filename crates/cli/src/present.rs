@@ -2,7 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
-use holdfast_proto::jobs::v1::{Job, JobEvent, JobState, Payload, Queue, RiskTier};
+use holdfast_proto::jobs::v1::{Approval, Decision, Job, JobEvent, JobState, Payload, Queue, RiskTier};
 use prost_types::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -86,6 +86,9 @@ pub(crate) fn job_json(job: &Job) -> Value {
     put("started_at", time(job.started_at.as_ref()).into());
     put("finished_at", time(job.finished_at.as_ref()).into());
     put("next_attempt_at", time(job.next_attempt_at.as_ref()).into());
+    put("decide_by", time(job.decide_by.as_ref()).into());
+    put("resubmits", job.resubmits.as_str().into());
+    put("parent_job_id", job.parent_job_id.as_str().into());
     put("seq", job.seq.into());
     put("request_id", job.request_id.as_str().into());
     put("trace_id", job.trace_id.as_str().into());
@@ -117,11 +120,47 @@ pub(crate) fn job_table(job: &Job) -> Table {
     table.field("created", time(job.created_at.as_ref()));
     table.field("run after", time(job.run_after.as_ref()));
     table.field("next attempt", time(job.next_attempt_at.as_ref()));
+    table.field("decide by", time(job.decide_by.as_ref()));
+    table.field("does anew", &job.resubmits);
+    table.field("on behalf of", &job.parent_job_id);
     table.field("started", time(job.started_at.as_ref()));
     table.field("finished", time(job.finished_at.as_ref()));
     table.field("payload", payload_text(job.payload.as_ref()));
     table.field("result", payload_text(job.result.as_ref()));
     table.field("request id", &job.request_id);
+    table
+}
+
+fn decision_name(decision: i32) -> String {
+    suffix(Decision::try_from(decision).unwrap_or_default().as_str_name(), "DECISION_").to_lowercase()
+}
+
+pub(crate) fn approval_json(approval: &Approval) -> Value {
+    json!({
+        "approval_id": approval.approval_id,
+        "number": approval.number,
+        "decision": decision_name(approval.decision),
+        "reason": approval.reason,
+        "actor_id": approval.actor_id,
+        "role": approval.role,
+        "corrects": approval.corrects,
+        "decided_at": time(approval.decided_at.as_ref()),
+    })
+}
+
+pub(crate) fn approvals_table(approvals: &[Approval]) -> Table {
+    let mut table = Table::new(["approval", "decision", "by", "as", "at", "corrects", "reason"]);
+    for approval in approvals {
+        table.row([
+            approval.approval_id.clone(),
+            decision_name(approval.decision),
+            approval.actor_id.clone(),
+            approval.role.clone(),
+            time(approval.decided_at.as_ref()),
+            approval.corrects.clone(),
+            approval.reason.clone(),
+        ]);
+    }
     table
 }
 

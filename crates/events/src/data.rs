@@ -28,4 +28,9 @@ event_data! {
     JobFailed = "job.failed", version 1;
     JobTimedOut = "job.timed_out", version 1;
     JobCancelled = "job.cancelled", version 1;
+    JobWaitingHumanDecision = "job.waiting_human_decision", version 1;
+    JobChangesRequested = "job.changes_requested", version 1;
+    JobDeferred = "job.deferred", version 1;
+    JobRejected = "job.rejected", version 1;
+    HitlReminderSent = "hitl.reminder.sent", version 1;
 }

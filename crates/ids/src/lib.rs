@@ -11,7 +11,7 @@ mod unique;
 
 pub use name::{ActorId, IdempotencyKey, Intent, ProjectId, TenantId, WorkerId};
 pub use request::RequestId;
-pub use unique::{EventId, JobId, LeaseId, LedgerId};
+pub use unique::{ApprovalId, EventId, JobId, LeaseId, LedgerId};
 
 /// Why a text is not an identifier. Says what is allowed and never repeats the text, which may be anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -78,4 +78,6 @@ unique_ids! {
     EventId { "event id", any_version }
     /// One window of an idempotency key.
     LedgerId { "ledger id", any_version }
+    /// The record of one decision about a job.
+    ApprovalId { "approval id", any_version }
 }

@@ -20,6 +20,11 @@ const fn submit(method: &'static str) -> Access {
     Access { method, kinds: &[User, Agent, Service], roles: SUBMITTERS }
 }
 
+/// People, and services that act for them. Which of the roles decides about which job is the use case's to say.
+const fn decide(method: &'static str) -> Access {
+    Access { method, kinds: &[User], roles: SUBMITTERS }
+}
+
 const fn work(method: &'static str) -> Access {
     Access { method, kinds: &[Worker], roles: &[] }
 }
@@ -35,6 +40,9 @@ pub const ACCESS: &[Access] = &[
     read("/holdfast.jobs.v1.JobService/ListJobs"),
     submit("/holdfast.jobs.v1.JobService/CancelJob"),
     read("/holdfast.jobs.v1.JobService/ListJobEvents"),
+    decide("/holdfast.jobs.v1.JobService/DecideJob"),
+    read("/holdfast.jobs.v1.JobService/ListApprovals"),
+    submit("/holdfast.jobs.v1.JobService/ResubmitJob"),
     work("/holdfast.jobs.v1.WorkerService/Work"),
     work("/holdfast.jobs.v1.WorkerService/LeaseJobs"),
     work("/holdfast.jobs.v1.WorkerService/ExtendLeases"),

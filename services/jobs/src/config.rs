@@ -12,7 +12,9 @@ use holdfast_pg::{DatabaseUrl, coalescer};
 use holdfast_redis::RedisConfig;
 use serde::Deserialize;
 
-use crate::app::limits::{Batches, DepthLimits, DispatchLimits, IntentTerms, Intents, Limits, WorkerGrant};
+use crate::app::limits::{
+    ApprovalLimits, Batches, DepthLimits, DispatchLimits, IntentTerms, Intents, Limits, WorkerGrant,
+};
 use crate::domain::retry::RetryPolicy;
 use crate::store::claim::RunningLimits;
 
@@ -32,6 +34,8 @@ pub struct Config {
     pub leases: Leases,
     #[serde(default)]
     pub limits: LimitsConfig,
+    #[serde(default)]
+    pub approvals: Approvals,
     #[serde(default)]
     pub retries: Retries,
     /// Terms of single intents; what one leaves out is as for all.
@@ -106,6 +110,8 @@ pub struct LimitsConfig {
     pub outbox_pending_soft: i64,
     /// Events that wait for a relay: no new submissions from here on.
     pub outbox_pending_hard: i64,
+    /// A job that nobody has run by then ends; counted from when it could first have run.
+    pub max_age_ms: u64,
     /// Whose workers are granted tenants by configuration.
     pub platform_tenant: String,
 }
@@ -121,6 +127,7 @@ impl Default for LimitsConfig {
             infra_depth_hard: 2000,
             outbox_pending_soft: 10_000,
             outbox_pending_hard: 50_000,
+            max_age_ms: 7 * 24 * 3600 * 1000,
             platform_tenant: "platform".to_owned(),
         }
     }
@@ -132,6 +139,23 @@ pub struct ProjectLimit {
     pub tenant: TenantId,
     pub project: ProjectId,
     pub running: i32,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Approvals {
+    /// In production infra-approvers decide about every job of tier C, elsewhere about those of the infra queue.
+    pub production: bool,
+    /// How long people have for a decision; per intent, see there.
+    pub human_budget_ms: u64,
+    /// How often they are reminded of one that waits.
+    pub reminder_period_ms: u64,
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self { production: false, human_budget_ms: 2 * 3600 * 1000, reminder_period_ms: 15 * 60 * 1000 }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -157,6 +181,7 @@ impl Default for Retries {
 pub struct IntentConfig {
     pub name: Intent,
     pub run_budget_ms: Option<u64>,
+    pub human_budget_ms: Option<u64>,
     pub attempts_max: Option<i32>,
     pub retry_initial_ms: Option<u64>,
     pub retry_cap_ms: Option<u64>,
@@ -214,6 +239,9 @@ pub struct Tasks {
     pub leadership_ttl_ms: u64,
     pub lease_expiry_period_ms: u64,
     pub due_jobs_period_ms: u64,
+    pub decision_clock_period_ms: u64,
+    pub decision_reminders_period_ms: u64,
+    pub max_age_period_ms: u64,
     pub partitions_period_ms: u64,
     pub partition_weeks_ahead: i32,
     pub outbox_ring_period_ms: u64,
@@ -230,6 +258,9 @@ impl Default for Tasks {
             leadership_ttl_ms: 10_000,
             lease_expiry_period_ms: 1000,
             due_jobs_period_ms: 200,
+            decision_clock_period_ms: 1000,
+            decision_reminders_period_ms: 5000,
+            max_age_period_ms: 60_000,
             partitions_period_ms: HOUR_MS,
             partition_weeks_ahead: 4,
             outbox_ring_period_ms: 60_000,
@@ -249,7 +280,8 @@ macro_rules! durations {
 impl Tasks {
     durations! {
         leadership_ttl_ms => leadership_ttl, lease_expiry_period_ms => lease_expiry_period, due_jobs_period_ms => due_jobs_period,
-        partitions_period_ms => partitions_period, outbox_ring_period_ms => outbox_ring_period, outbox_slot_age_ms => outbox_slot_age, outbox_keep_ms => outbox_keep,
+        decision_clock_period_ms => decision_clock_period, decision_reminders_period_ms => decision_reminders_period,
+        max_age_period_ms => max_age_period, partitions_period_ms => partitions_period, outbox_ring_period_ms => outbox_ring_period, outbox_slot_age_ms => outbox_slot_age, outbox_keep_ms => outbox_keep,
         outbox_pending_period_ms => outbox_pending_period
     }
 }
@@ -274,6 +306,11 @@ impl Config {
             outbox_hard: self.limits.outbox_pending_hard,
             outbox_soft: self.limits.outbox_pending_soft,
             lease_ttl: Duration::from_millis(self.leases.ttl_ms),
+            max_age: Duration::from_millis(self.limits.max_age_ms),
+            approvals: ApprovalLimits {
+                production: self.approvals.production,
+                reminder_every: Duration::from_millis(self.approvals.reminder_period_ms),
+            },
             workers: self.workers.iter().map(WorkerConfig::grant).collect(),
             platform_tenant: TenantId::parse(&self.limits.platform_tenant).map_err(bad_tenant)?,
             batches: self.batches.limits(),
@@ -289,6 +326,7 @@ impl Config {
         let all = &self.retries;
         let default = IntentTerms {
             run_budget: None,
+            human_budget: Duration::from_millis(self.approvals.human_budget_ms),
             attempts_max: all.attempts_max,
             retry: RetryPolicy {
                 initial: Duration::from_millis(all.initial_ms),
@@ -308,6 +346,7 @@ impl IntentConfig {
         let or = |own: Option<u64>, default: Duration| own.map_or(default, Duration::from_millis);
         IntentTerms {
             run_budget: self.run_budget_ms.map(Duration::from_millis),
+            human_budget: or(self.human_budget_ms, default.human_budget),
             attempts_max: self.attempts_max.unwrap_or(default.attempts_max),
             retry: RetryPolicy {
                 initial: or(self.retry_initial_ms, default.retry.initial),

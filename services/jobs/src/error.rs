@@ -10,6 +10,13 @@ impl From<Refusal> for Fault {
         let reason = match refusal {
             Refusal::AlreadyTerminal => Reason::Job409AlreadyTerminal,
             Refusal::StaleFence => Reason::Job409StaleFence,
+            Refusal::NotCancellable => Reason::Job422NotCancellable,
+            Refusal::DecidedOtherwise => Reason::Approval409DecisionConflict,
+            Refusal::NotWaiting
+            | Refusal::DeferredTwice
+            | Refusal::NotTheLatestDecision
+            | Refusal::DecisionTookEffect
+            | Refusal::TooManyDecisions => Reason::Req422InvalidState,
         };
         Self::new(reason, refusal.to_string())
     }

@@ -100,6 +100,7 @@ fn core(config: &Config, redis: &Redis) -> anyhow::Result<Core> {
         read_db: ReadDb::open(&calls(read_url, database.task_connections_max), SERVICE)?,
         limits: config.limits().map_err(config_error)?,
         encode: wire::event::encode,
+        encode_reminder: wire::event::encode_reminder,
         hints: Hints::new(redis),
         outbox: OutboxGauge::default(),
         revoked: broadcast::channel(REVOKED_WAITING_MAX).0,

@@ -48,6 +48,7 @@ pub(super) async fn reckon(evidence: &Evidence<'_>, tables: &mut Tables) -> anyh
         submitted: submitted.jobs.len(),
         replayed: submitted.replayed,
         conflicts_refused: submitted.conflicts,
+        approved: submitted.approved,
         events_written: evidence.followed.written,
         events_read: evidence.followed.read,
         pickup_p50_ms: pickup.p50_ms,
@@ -176,6 +177,9 @@ impl Report {
         }
         if self.replayed == 0 || self.conflicts_refused == 0 {
             self.problems.push("nothing was replayed, or no conflict refused".to_owned());
+        }
+        if self.approved == 0 {
+            self.problems.push("nothing waited for a decision and was approved".to_owned());
         }
     }
 }

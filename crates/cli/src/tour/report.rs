@@ -14,6 +14,8 @@ pub(super) struct Report {
     pub(super) submitted: usize,
     pub(super) replayed: usize,
     pub(super) conflicts_refused: usize,
+    /// Of tier C: they waited for a decision.
+    pub(super) approved: usize,
     pub(super) done: usize,
     pub(super) retried_after_kill: usize,
     pub(super) lost: usize,
@@ -39,6 +41,7 @@ impl Report {
         count("submitted", self.submitted);
         count("replayed", self.replayed);
         count("conflicts refused", self.conflicts_refused);
+        count("approved by a person", self.approved);
         count("done", self.done);
         count("retried after the kill", self.retried_after_kill);
         count("lost", self.lost);

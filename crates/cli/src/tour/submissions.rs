@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, io::Write, path::Path};
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use holdfast_fault::{Reason, Received};
-use holdfast_proto::jobs::v1::{Payload, Queue, RiskTier, SubmitJobRequest, SubmitJobResponse};
+use holdfast_proto::jobs::v1::{
+    DecideJobRequest, Decision, JobState, Payload, Queue, RiskTier, SubmitJobRequest, SubmitJobResponse,
+};
 use serde::Serialize;
 use serde_json::json;
 use tonic::Status;
@@ -30,6 +32,8 @@ pub(super) struct Submission {
     is_doubled: bool,
     /// Sent again under the same key with another payload.
     is_contradicted: bool,
+    /// Of tier C: it waits for a person, who approves it.
+    is_dangerous: bool,
 }
 
 #[derive(Debug)]
@@ -39,7 +43,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Every fifth file goes to the serial project, the others to the parallel ones in turn. Every fifth submission is
-    /// doubled, every seventh contradicted.
+    /// doubled, every seventh contradicted; the last needs an approval.
     pub(super) fn of(repository: &Repository, run_id: &str) -> Result<Self, UsageError> {
         let submission = |(number, path): (usize, &String)| {
             let is_serial = number % 5 == 4 && number / 5 < SERIAL_MAX;
@@ -50,6 +54,7 @@ impl Plan {
                 key: format!("tour-{run_id}-{number}"),
                 is_doubled: number % 5 == 0,
                 is_contradicted: number % 7 == 0,
+                is_dangerous: number + 1 == repository.files.len(),
             }
         };
         let submissions: Vec<Submission> = repository.files.iter().enumerate().map(submission).collect();
@@ -67,7 +72,7 @@ impl Plan {
     pub(super) fn take_bait(&mut self, count: u16) -> anyhow::Result<Vec<Submission>> {
         let mut wanted = usize::from(count);
         let is_bait = |submission: &mut Submission| {
-            let taken = wanted > 0 && submission.project != TOUR_SERIAL_PROJECT;
+            let taken = wanted > 0 && submission.project != TOUR_SERIAL_PROJECT && !submission.is_dangerous;
             wanted -= usize::from(taken);
             taken
         };
@@ -84,6 +89,7 @@ pub(super) struct Submitted {
     pub(super) jobs: BTreeMap<String, Acknowledged>,
     pub(super) replayed: usize,
     pub(super) conflicts: usize,
+    pub(super) approved: usize,
     /// Answers that were not as they must be.
     pub(super) problems: Vec<String>,
 }
@@ -100,6 +106,7 @@ impl Submitted {
         self.jobs.extend(other.jobs);
         self.replayed += other.replayed;
         self.conflicts += other.conflicts;
+        self.approved += other.approved;
         self.problems.extend(other.problems);
     }
 
@@ -154,6 +161,9 @@ async fn submit_one(connection: &Connection, submission: Submission) -> anyhow::
         let contradiction = call(connection, &submission, "another/path").await;
         log.expect_conflict(&submission, contradiction);
     }
+    if submission.is_dangerous {
+        log.approve(connection, &submission, &job).await?;
+    }
     let Submission { path, project, key, .. } = submission;
     log.jobs.insert(job.job_id, Acknowledged { path, project, key });
     Ok(log)
@@ -168,6 +178,29 @@ impl Submitted {
             0 => self.problems.push(format!("{} was sent twice and neither answer says so", submission.path)),
             _ => self.replayed += 1,
         }
+    }
+
+    /// It must be waiting, and is a person's to let go.
+    async fn approve(
+        &mut self,
+        connection: &Connection,
+        submission: &Submission,
+        job: &SubmitJobResponse,
+    ) -> Result<(), CallError> {
+        if job.state() != JobState::WaitingHumanDecision {
+            self.problems.push(format!("{} is of tier C and did not wait for a decision", submission.path));
+        }
+        let request = DecideJobRequest {
+            job_id: job.job_id.clone(),
+            decision: Decision::Approve.into(),
+            reason: "seen on the tour".to_owned(),
+            corrects: String::new(),
+            idempotency_key: format!("{}-approval", submission.key),
+        };
+        let call = || async { connection.jobs().decide_job(connection.request(request.clone())).await };
+        let decided = persist(RETRY_PATIENCE, call).await.map_err(CallError::from)?;
+        self.approved += usize::from(decided.job.is_some_and(|job| job.state() != JobState::WaitingHumanDecision));
+        Ok(())
     }
 
     fn expect_conflict(&mut self, submission: &Submission, answer: Result<SubmitJobResponse, Status>) {
@@ -200,7 +233,7 @@ fn request(submission: &Submission, path: &str) -> Result<SubmitJobRequest, Stat
         project_id: submission.project.to_owned(),
         intent: INTENT.to_owned(),
         queue: Queue::Project.into(),
-        tier: RiskTier::A.into(),
+        tier: if submission.is_dangerous { RiskTier::C } else { RiskTier::A }.into(),
         idempotency_key: submission.key.clone(),
         payload: Some(Payload { data: data.into(), content_type: "application/json".to_owned() }),
         ..SubmitJobRequest::default()

@@ -55,6 +55,7 @@ async fn every_file_is_done_once_whoever_is_killed() {
         ("submitted", FILES),
         ("replayed", DOUBLED),
         ("conflicts_refused", CONTRADICTED),
+        ("approved", 1),
         ("done", FILES),
         ("lost", 0),
         ("done_twice", 0),

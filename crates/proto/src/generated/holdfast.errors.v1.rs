@@ -39,6 +39,8 @@ pub enum Reason {
     Job409StaleFence = 23,
     /// The job is in a state in which it cannot be cancelled. Reserved: this version does not send it.
     Job422NotCancellable = 24,
+    /// The job would have more than three parents above it.
+    Job422DelegationDepthExceeded = 26,
     /// The queue of the project is at its hard limit; submit again later.
     Job503QueueUnavailable = 25,
     /// No such key in the scope of the caller.
@@ -47,6 +49,10 @@ pub enum Reason {
     Idempotency409StaleToken = 31,
     /// The action needs a human decision first.
     Policy409RequiresApproval = 40,
+    /// Another decision about this job stands.
+    Approval409DecisionConflict = 41,
+    /// The caller may see this job, but not decide about it.
+    Approval403NotApprover = 42,
     /// Too many calls from this caller. Reserved: this version does not send it.
     Rate429Throttled = 50,
     /// A store or another service that this call needs cannot be reached now.
@@ -77,10 +83,15 @@ impl Reason {
             Self::Job409AlreadyTerminal => "REASON_JOB_409_ALREADY_TERMINAL",
             Self::Job409StaleFence => "REASON_JOB_409_STALE_FENCE",
             Self::Job422NotCancellable => "REASON_JOB_422_NOT_CANCELLABLE",
+            Self::Job422DelegationDepthExceeded => {
+                "REASON_JOB_422_DELEGATION_DEPTH_EXCEEDED"
+            }
             Self::Job503QueueUnavailable => "REASON_JOB_503_QUEUE_UNAVAILABLE",
             Self::Idempotency404NotFound => "REASON_IDEMPOTENCY_404_NOT_FOUND",
             Self::Idempotency409StaleToken => "REASON_IDEMPOTENCY_409_STALE_TOKEN",
             Self::Policy409RequiresApproval => "REASON_POLICY_409_REQUIRES_APPROVAL",
+            Self::Approval409DecisionConflict => "REASON_APPROVAL_409_DECISION_CONFLICT",
+            Self::Approval403NotApprover => "REASON_APPROVAL_403_NOT_APPROVER",
             Self::Rate429Throttled => "REASON_RATE_429_THROTTLED",
             Self::Infra503DependencyDown => "REASON_INFRA_503_DEPENDENCY_DOWN",
             Self::Infra503Draining => "REASON_INFRA_503_DRAINING",
@@ -106,12 +117,19 @@ impl Reason {
             "REASON_JOB_409_ALREADY_TERMINAL" => Some(Self::Job409AlreadyTerminal),
             "REASON_JOB_409_STALE_FENCE" => Some(Self::Job409StaleFence),
             "REASON_JOB_422_NOT_CANCELLABLE" => Some(Self::Job422NotCancellable),
+            "REASON_JOB_422_DELEGATION_DEPTH_EXCEEDED" => {
+                Some(Self::Job422DelegationDepthExceeded)
+            }
             "REASON_JOB_503_QUEUE_UNAVAILABLE" => Some(Self::Job503QueueUnavailable),
             "REASON_IDEMPOTENCY_404_NOT_FOUND" => Some(Self::Idempotency404NotFound),
             "REASON_IDEMPOTENCY_409_STALE_TOKEN" => Some(Self::Idempotency409StaleToken),
             "REASON_POLICY_409_REQUIRES_APPROVAL" => {
                 Some(Self::Policy409RequiresApproval)
             }
+            "REASON_APPROVAL_409_DECISION_CONFLICT" => {
+                Some(Self::Approval409DecisionConflict)
+            }
+            "REASON_APPROVAL_403_NOT_APPROVER" => Some(Self::Approval403NotApprover),
             "REASON_RATE_429_THROTTLED" => Some(Self::Rate429Throttled),
             "REASON_INFRA_503_DEPENDENCY_DOWN" => Some(Self::Infra503DependencyDown),
             "REASON_INFRA_503_DRAINING" => Some(Self::Infra503Draining),

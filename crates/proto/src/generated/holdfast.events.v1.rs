@@ -57,7 +57,7 @@ pub struct Envelope {
     #[prost(message, optional, tag = "30")]
     pub data: ::core::option::Option<::prost_types::Any>,
 }
-/// job.queued: submitted, or released by a draining worker.
+/// job.queued: submitted, approved, or released by a draining worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobQueued {
     #[prost(string, tag = "1")]
@@ -77,11 +77,89 @@ pub struct JobQueued {
     /// True where a worker gave the job back unfinished; no attempt is spent.
     #[prost(bool, tag = "6")]
     pub released: bool,
-    /// BLAKE3 of the payload, 32 bytes, and its size. Not told again where the job was released.
+    /// BLAKE3 of the payload, 32 bytes, and its size. Not told again where the job was known before.
     #[prost(bytes = "vec", tag = "7")]
     pub payload_digest: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint64, tag = "8")]
     pub payload_bytes: u64,
+    /// The decision by which it was queued; empty for others.
+    #[prost(string, tag = "9")]
+    pub approval_id: ::prost::alloc::string::String,
+    /// The job that this one does anew; empty for others.
+    #[prost(string, tag = "10")]
+    pub resubmits: ::prost::alloc::string::String,
+    /// The job on whose behalf it is done; empty for others.
+    #[prost(string, tag = "11")]
+    pub parent_job_id: ::prost::alloc::string::String,
+}
+/// job.waiting_human_decision: submitted as tier C, or open for a decision again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobWaitingHumanDecision {
+    #[prost(string, tag = "1")]
+    pub intent: ::prost::alloc::string::String,
+    /// "project" or "infra".
+    #[prost(string, tag = "2")]
+    pub queue: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub tier: ::prost::alloc::string::String,
+    #[prost(int32, tag = "4")]
+    pub priority: i32,
+    /// When it times out without a decision.
+    #[prost(message, optional, tag = "5")]
+    pub decide_by: ::core::option::Option<::prost_types::Timestamp>,
+    /// BLAKE3 of the payload, 32 bytes; empty where the job was known before.
+    #[prost(bytes = "vec", tag = "6")]
+    pub payload_digest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "7")]
+    pub payload_bytes: u64,
+    /// The decision that was withdrawn or followed up; empty for a submission.
+    #[prost(string, tag = "8")]
+    pub approval_id: ::prost::alloc::string::String,
+    /// The job that this one does anew; empty for others.
+    #[prost(string, tag = "9")]
+    pub resubmits: ::prost::alloc::string::String,
+    /// The job on whose behalf it is done; empty for others.
+    #[prost(string, tag = "10")]
+    pub parent_job_id: ::prost::alloc::string::String,
+}
+/// job.changes_requested
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobChangesRequested {
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    /// What the approver gave as reason; at most 1,024 characters.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// job.deferred
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobDeferred {
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub decide_by: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// job.rejected
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobRejected {
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// hitl.reminder.sent: a job still waits for a decision. The ordering key is "reminder:" and the job's id.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HitlReminderSent {
+    #[prost(string, tag = "1")]
+    pub intent: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub queue: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub waiting_since: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub decide_by: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// job.running: leased to a worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -142,7 +220,7 @@ pub struct JobFailed {
 pub struct JobTimedOut {
     #[prost(int32, tag = "1")]
     pub attempt: i32,
-    /// The clock that ran out: "run".
+    /// The clock that ran out: "run", "human", "age".
     #[prost(string, tag = "2")]
     pub clock: ::prost::alloc::string::String,
 }

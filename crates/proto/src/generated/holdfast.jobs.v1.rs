@@ -1,4 +1,75 @@
 // @generated from proto/ by `make proto`. Do not edit.
+/// One decision as recorded. Records are never changed: a correction is a further record.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Approval {
+    /// A UUIDv7, made by the service.
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub job_id: ::prost::alloc::string::String,
+    /// 1 for the job's first decision, then without gaps.
+    #[prost(int32, tag = "3")]
+    pub number: i32,
+    #[prost(enumeration = "Decision", tag = "4")]
+    pub decision: i32,
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who decided: a person, whoever presented the token for them.
+    #[prost(string, tag = "6")]
+    pub actor_id: ::prost::alloc::string::String,
+    /// The role under which they were allowed to: "owner", "infra-approver".
+    #[prost(string, tag = "7")]
+    pub role: ::prost::alloc::string::String,
+    /// The record that this one corrects; empty for others.
+    #[prost(string, tag = "8")]
+    pub corrects: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "9")]
+    pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "10")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "11")]
+    pub trace_id: ::prost::alloc::string::String,
+}
+/// What a person decides about a job of tier C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Decision {
+    Unspecified = 0,
+    /// The job is queued.
+    Approve = 1,
+    /// The job ends as REJECTED.
+    Reject = 2,
+    /// The job is sent back to its submitter, and never runs as it is.
+    RequestChanges = 3,
+    /// Not now: the job waits on, without reminders, for a follow-up decision. Once a job.
+    Defer = 4,
+}
+impl Decision {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DECISION_UNSPECIFIED",
+            Self::Approve => "DECISION_APPROVE",
+            Self::Reject => "DECISION_REJECT",
+            Self::RequestChanges => "DECISION_REQUEST_CHANGES",
+            Self::Defer => "DECISION_DEFER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DECISION_UNSPECIFIED" => Some(Self::Unspecified),
+            "DECISION_APPROVE" => Some(Self::Approve),
+            "DECISION_REJECT" => Some(Self::Reject),
+            "DECISION_REQUEST_CHANGES" => Some(Self::RequestChanges),
+            "DECISION_DEFER" => Some(Self::Defer),
+            _ => None,
+        }
+    }
+}
 /// Names a key; the actor is the caller.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KeyScope {
@@ -742,6 +813,15 @@ pub struct Job {
     /// In force, the intent's terms included.
     #[prost(message, optional, tag = "13")]
     pub constraints: ::core::option::Option<Constraints>,
+    /// The job that this one does anew (ResubmitJob); empty for others.
+    #[prost(string, tag = "14")]
+    pub resubmits: ::prost::alloc::string::String,
+    /// The job on whose behalf it is done; empty for others.
+    #[prost(string, tag = "15")]
+    pub parent_job_id: ::prost::alloc::string::String,
+    /// How many parents are above it, 0 to 3.
+    #[prost(int32, tag = "16")]
+    pub depth: i32,
     /// Attempts begun, the running one included.
     #[prost(int32, tag = "20")]
     pub attempt: i32,
@@ -753,7 +833,7 @@ pub struct Job {
     /// Present in state RUNNING, once reported.
     #[prost(message, optional, tag = "23")]
     pub progress: ::core::option::Option<Progress>,
-    /// Present in state TIMED_OUT: "run", the run budget.
+    /// Present in state TIMED_OUT: "run", the run budget; "human", the time for a decision; "age", the maximum age.
     #[prost(string, tag = "24")]
     pub timed_out_clock: ::prost::alloc::string::String,
     /// Present in state RUNNING.
@@ -777,6 +857,9 @@ pub struct Job {
     /// Present in state RETRYING: the end of the back-off.
     #[prost(message, optional, tag = "34")]
     pub next_attempt_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Present in states WAITING_HUMAN_DECISION, CHANGES_REQUESTED and DEFERRED: when the job times out.
+    #[prost(message, optional, tag = "35")]
+    pub decide_by: ::core::option::Option<::prost_types::Timestamp>,
     /// The number of the latest transition; ListJobEvents has as many entries.
     #[prost(int64, tag = "40")]
     pub seq: i64,
@@ -843,6 +926,14 @@ pub enum JobState {
     TimedOut = 6,
     /// Final: cancelled by a caller.
     Cancelled = 7,
+    /// Tier C: waits for a person to decide (DecideJob).
+    WaitingHumanDecision = 8,
+    /// Tier C: sent back; to be cancelled, and submitted anew as wished.
+    ChangesRequested = 9,
+    /// Tier C: put off once; waits for the follow-up decision.
+    Deferred = 10,
+    /// Final: a person decided against it.
+    Rejected = 11,
 }
 impl JobState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -859,6 +950,10 @@ impl JobState {
             Self::Failed => "JOB_STATE_FAILED",
             Self::TimedOut => "JOB_STATE_TIMED_OUT",
             Self::Cancelled => "JOB_STATE_CANCELLED",
+            Self::WaitingHumanDecision => "JOB_STATE_WAITING_HUMAN_DECISION",
+            Self::ChangesRequested => "JOB_STATE_CHANGES_REQUESTED",
+            Self::Deferred => "JOB_STATE_DEFERRED",
+            Self::Rejected => "JOB_STATE_REJECTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -872,11 +967,15 @@ impl JobState {
             "JOB_STATE_FAILED" => Some(Self::Failed),
             "JOB_STATE_TIMED_OUT" => Some(Self::TimedOut),
             "JOB_STATE_CANCELLED" => Some(Self::Cancelled),
+            "JOB_STATE_WAITING_HUMAN_DECISION" => Some(Self::WaitingHumanDecision),
+            "JOB_STATE_CHANGES_REQUESTED" => Some(Self::ChangesRequested),
+            "JOB_STATE_DEFERRED" => Some(Self::Deferred),
+            "JOB_STATE_REJECTED" => Some(Self::Rejected),
             _ => None,
         }
     }
 }
-/// How much harm a job can do. A runs by itself, B runs under guardrails, C waits for a human decision.
+/// How much harm a job can do. A runs by itself, B runs under guardrails, C waits for a human decision first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum RiskTier {
@@ -954,7 +1053,7 @@ pub struct SubmitJobRequest {
     /// Required.
     #[prost(enumeration = "Queue", tag = "4")]
     pub queue: i32,
-    /// Required. Tier C is refused with POLICY_409_REQUIRES_APPROVAL: no job of that tier runs without a decision.
+    /// Required. A job of tier C waits for a decision before it is queued.
     #[prost(enumeration = "RiskTier", tag = "5")]
     pub tier: i32,
     /// 0 (default) to 9 (first). Orders jobs within one project.
@@ -973,6 +1072,10 @@ pub struct SubmitJobRequest {
     /// Required.
     #[prost(message, optional, tag = "10")]
     pub payload: ::core::option::Option<Payload>,
+    /// The job on whose behalf this one is done, in the same tenant; at most 3 deep (JOB_422_DELEGATION_DEPTH_EXCEEDED). The
+    /// tier is the higher of both, and C where the parent is in another project; the trace is the parent's.
+    #[prost(string, tag = "11")]
+    pub parent_job_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitJobResponse {
@@ -1100,6 +1203,57 @@ pub struct ListJobEventsResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecideJobRequest {
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "Decision", tag = "2")]
+    pub decision: i32,
+    /// Kept in the record and the history, at most 1,024 characters. Required unless the decision is APPROVE.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// The approval_id of the job's latest decision, where this one corrects it. The same decision again corrects its reason
+    /// at any time. An approval can be corrected to another decision until the job first runs.
+    #[prost(string, tag = "4")]
+    pub corrects: ::prost::alloc::string::String,
+    /// A repeated call with the same key is answered the same; with another content it is JOB_409_IDEMPOTENCY_CONFLICT.
+    #[prost(string, tag = "5")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DecideJobResponse {
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+    #[prost(message, optional, tag = "2")]
+    pub approval: ::core::option::Option<Approval>,
+    #[prost(bool, tag = "3")]
+    pub replayed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListApprovalsRequest {
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListApprovalsResponse {
+    /// At most 100.
+    #[prost(message, repeated, tag = "1")]
+    pub approvals: ::prost::alloc::vec::Vec<Approval>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResubmitJobRequest {
+    /// A job in a final state.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// Of the new job; the window of the old one's key does not matter.
+    #[prost(string, tag = "2")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResubmitJobResponse {
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<SubmitJobResponse>,
+}
 /// Generated client implementations.
 pub mod job_service_client {
     #![allow(
@@ -1206,7 +1360,8 @@ pub mod job_service_client {
         }
         /// Queues one job, or answers with the job that the same key queued before. Fails with AUTH_403_SCOPE where the token is
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
-        /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; POLICY_409_REQUIRES_APPROVAL for tier C.
+        /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
+        /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep.
         pub async fn submit_job(
             &mut self,
             request: impl tonic::IntoRequest<super::SubmitJobRequest>,
@@ -1308,8 +1463,9 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ListJobs"));
             self.inner.unary(req, path, codec).await
         }
-        /// Ends a queued, retrying or running job. A running one's lease is void at once and its worker is told. Fails with
-        /// JOB_404_NOT_FOUND; JOB_409_ALREADY_TERMINAL where the job has ended, but not by this very call.
+        /// Ends a queued, retrying or running job, or one whose changes were requested. A running one's lease is void at once
+        /// and its worker is told. Fails with JOB_404_NOT_FOUND; JOB_409_ALREADY_TERMINAL where the job has ended, but not by
+        /// this very call; JOB_422_NOT_CANCELLABLE where it waits for a decision: reject it instead.
         pub async fn cancel_job(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelJobRequest>,
@@ -1360,6 +1516,86 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ListJobEvents"));
             self.inner.unary(req, path, codec).await
         }
+        /// Records a person's decision about a job of tier C, and moves the job by it. Open to owners; to infra-approvers too
+        /// where the job is in the infra queue or the deployment is production. Fails with APPROVAL_403_NOT_APPROVER for others;
+        /// APPROVAL_409_DECISION_CONFLICT where another decision stands (an equal one is answered with the record of the first);
+        /// REQ_422_INVALID_STATE where the job never waited, was put off before, or can no longer be corrected;
+        /// JOB_409_ALREADY_TERMINAL where its time was over; JOB_404_NOT_FOUND.
+        pub async fn decide_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DecideJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DecideJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.JobService/DecideJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "DecideJob"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the decisions about a job, oldest first. Fails with JOB_404_NOT_FOUND.
+        pub async fn list_approvals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListApprovalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListApprovalsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.JobService/ListApprovals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ListApprovals"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Submits a job that has ended once more, as a new job of the caller under a new key, with the same payload and terms.
+        /// Fails with JOB_404_NOT_FOUND; REQ_422_INVALID_STATE where the job has not ended; and with the reasons of SubmitJob.
+        pub async fn resubmit_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResubmitJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResubmitJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.JobService/ResubmitJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ResubmitJob"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1377,7 +1613,8 @@ pub mod job_service_server {
     pub trait JobService: std::marker::Send + std::marker::Sync + 'static {
         /// Queues one job, or answers with the job that the same key queued before. Fails with AUTH_403_SCOPE where the token is
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
-        /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; POLICY_409_REQUIRES_APPROVAL for tier C.
+        /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
+        /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep.
         async fn submit_job(
             &self,
             request: tonic::Request<super::SubmitJobRequest>,
@@ -1409,8 +1646,9 @@ pub mod job_service_server {
             tonic::Response<super::ListJobsResponse>,
             tonic::Status,
         >;
-        /// Ends a queued, retrying or running job. A running one's lease is void at once and its worker is told. Fails with
-        /// JOB_404_NOT_FOUND; JOB_409_ALREADY_TERMINAL where the job has ended, but not by this very call.
+        /// Ends a queued, retrying or running job, or one whose changes were requested. A running one's lease is void at once
+        /// and its worker is told. Fails with JOB_404_NOT_FOUND; JOB_409_ALREADY_TERMINAL where the job has ended, but not by
+        /// this very call; JOB_422_NOT_CANCELLABLE where it waits for a decision: reject it instead.
         async fn cancel_job(
             &self,
             request: tonic::Request<super::CancelJobRequest>,
@@ -1425,6 +1663,35 @@ pub mod job_service_server {
             request: tonic::Request<super::ListJobEventsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListJobEventsResponse>,
+            tonic::Status,
+        >;
+        /// Records a person's decision about a job of tier C, and moves the job by it. Open to owners; to infra-approvers too
+        /// where the job is in the infra queue or the deployment is production. Fails with APPROVAL_403_NOT_APPROVER for others;
+        /// APPROVAL_409_DECISION_CONFLICT where another decision stands (an equal one is answered with the record of the first);
+        /// REQ_422_INVALID_STATE where the job never waited, was put off before, or can no longer be corrected;
+        /// JOB_409_ALREADY_TERMINAL where its time was over; JOB_404_NOT_FOUND.
+        async fn decide_job(
+            &self,
+            request: tonic::Request<super::DecideJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DecideJobResponse>,
+            tonic::Status,
+        >;
+        /// Lists the decisions about a job, oldest first. Fails with JOB_404_NOT_FOUND.
+        async fn list_approvals(
+            &self,
+            request: tonic::Request<super::ListApprovalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListApprovalsResponse>,
+            tonic::Status,
+        >;
+        /// Submits a job that has ended once more, as a new job of the caller under a new key, with the same payload and terms.
+        /// Fails with JOB_404_NOT_FOUND; REQ_422_INVALID_STATE where the job has not ended; and with the reasons of SubmitJob.
+        async fn resubmit_job(
+            &self,
+            request: tonic::Request<super::ResubmitJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResubmitJobResponse>,
             tonic::Status,
         >;
     }
@@ -1770,6 +2037,141 @@ pub mod job_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListJobEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.JobService/DecideJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct DecideJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::DecideJobRequest>
+                    for DecideJobSvc<T> {
+                        type Response = super::DecideJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DecideJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::decide_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DecideJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.JobService/ListApprovals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListApprovalsSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::ListApprovalsRequest>
+                    for ListApprovalsSvc<T> {
+                        type Response = super::ListApprovalsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListApprovalsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::list_approvals(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListApprovalsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.JobService/ResubmitJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResubmitJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::ResubmitJobRequest>
+                    for ResubmitJobSvc<T> {
+                        type Response = super::ResubmitJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResubmitJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::resubmit_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResubmitJobSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

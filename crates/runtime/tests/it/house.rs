@@ -45,6 +45,9 @@ pub(crate) const ACCESS: &[Access] = &[
     people("/holdfast.jobs.v1.JobService/ListJobs"),
     people("/holdfast.jobs.v1.JobService/CancelJob"),
     people("/holdfast.jobs.v1.JobService/ListJobEvents"),
+    people("/holdfast.jobs.v1.JobService/DecideJob"),
+    people("/holdfast.jobs.v1.JobService/ListApprovals"),
+    people("/holdfast.jobs.v1.JobService/ResubmitJob"),
     workers("/holdfast.jobs.v1.WorkerService/Work"),
     workers("/holdfast.jobs.v1.WorkerService/LeaseJobs"),
     workers("/holdfast.jobs.v1.WorkerService/ExtendLeases"),
@@ -100,6 +103,24 @@ impl JobService for Business {
     }
 
     async fn cancel_job(&self, _: Request<pb::CancelJobRequest>) -> Result<Response<pb::CancelJobResponse>, Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn decide_job(&self, _: Request<pb::DecideJobRequest>) -> Result<Response<pb::DecideJobResponse>, Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_approvals(
+        &self,
+        _: Request<pb::ListApprovalsRequest>,
+    ) -> Result<Response<pb::ListApprovalsResponse>, Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn resubmit_job(
+        &self,
+        _: Request<pb::ResubmitJobRequest>,
+    ) -> Result<Response<pb::ResubmitJobResponse>, Status> {
         Ok(Response::new(Default::default()))
     }
 

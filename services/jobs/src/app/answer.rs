@@ -12,7 +12,7 @@ use holdfast_pg::coalescer::{BatchJob, Coalescer};
 use holdfast_pg::{TenantScope, Tx};
 
 use super::lease::Leased;
-use super::{Asking, Core, authorise, blames_an_item, latest, retrying};
+use super::{Asking, Core, authorise, blames_an_item, is_same_trace, latest, retrying};
 use crate::domain::job::{Job, State, StateName, Time};
 use crate::domain::payload::Payload;
 use crate::domain::payload_hash::check_json;
@@ -303,11 +303,6 @@ fn answered(transition: &Transition) -> Answered {
         _ => None,
     };
     Answered { state: transition.after.state.name(), at: transition.occurred_at, next_attempt_at, replayed: false }
-}
-
-/// Whether two traceparents, `00-<trace id>-<span id>-<flags>`, are of one trace.
-fn is_same_trace(one: &str, other: &str) -> bool {
-    one.split('-').nth(1) == other.split('-').nth(1)
 }
 
 fn holder(job: &Job) -> Option<String> {

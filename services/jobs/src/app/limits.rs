@@ -19,11 +19,22 @@ pub struct Limits {
     pub outbox_hard: i64,
     pub outbox_soft: i64,
     pub lease_ttl: Duration,
+    /// What nobody has run by then ends.
+    pub max_age: Duration,
+    pub approvals: ApprovalLimits,
     /// The default of reservations, and how long a window is.
     pub workers: Vec<WorkerGrant>,
     pub platform_tenant: TenantId,
     pub batches: Batches,
     pub dispatch: DispatchLimits,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct ApprovalLimits {
+    /// In production infra-approvers decide about every job of tier C, elsewhere about those of the infra queue.
+    pub production: bool,
+    /// While a job waits for a decision.
+    pub reminder_every: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +66,8 @@ pub struct DispatchLimits {
 pub struct IntentTerms {
     /// None: by tier.
     pub run_budget: Option<Duration>,
+    /// How long people have to decide about a job of tier C.
+    pub human_budget: Duration,
     pub attempts_max: i32,
     pub retry: RetryPolicy,
     pub key_window: Duration,

@@ -3,12 +3,14 @@
 pub mod answer;
 pub mod authorise;
 pub mod cancel;
+pub mod decide;
 pub mod dispatch;
 mod folded;
 pub mod keys;
 pub mod lease;
 pub mod limits;
 pub mod read;
+pub mod resubmit;
 mod seats;
 pub mod submit;
 
@@ -26,7 +28,7 @@ use tokio::sync::broadcast;
 pub use crate::domain::{job::Time, transition::Refusal};
 use crate::hints::Hints;
 use crate::metrics;
-use crate::store::{EncodeEvent, StoreError};
+use crate::store::{EncodeEvent, EncodeReminder, StoreError};
 pub use crate::store::{claim::Wanted, read::Listing};
 use limits::Limits;
 
@@ -82,6 +84,7 @@ pub struct Core {
     pub read_db: ReadDb,
     pub limits: Limits,
     pub encode: EncodeEvent,
+    pub encode_reminder: EncodeReminder,
     pub hints: Hints,
     pub outbox: OutboxGauge,
     /// Leases that ended under their holders, for the sessions of this instance.
@@ -153,6 +156,11 @@ where
 /// Until when a batch is worth doing: the latest of its callers' deadlines; None where one of them has none.
 pub(crate) fn latest(deadlines: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
     deadlines.into_iter().reduce(|one, other| Some(one?.max(other?))).flatten()
+}
+
+/// Whether two traceparents, `00-<trace id>-<span id>-<flags>`, are of one trace.
+pub(crate) fn is_same_trace(one: &str, other: &str) -> bool {
+    one.split('-').nth(1) == other.split('-').nth(1)
 }
 
 /// Whether an error is the fault of an item of a batch, and not of the database or the batch.

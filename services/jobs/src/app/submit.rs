@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use holdfast_fault::{Fault, Reason};
 use holdfast_ids::{IdempotencyKey, Intent, JobId, LedgerId, ProjectId, TenantId};
 use holdfast_pg::coalescer::BatchJob;
@@ -13,14 +14,15 @@ use super::dispatch::Dispatcher;
 use super::folded::{Decided, Folded};
 use super::lease::Leased;
 use super::seats::Place;
-use super::{App, Asking, Core, authorise, blames_an_item, latest, retrying};
-use crate::domain::job::{Queue, StateName, Tier, Time};
+use super::{App, Asking, Core, authorise, blames_an_item, is_same_trace, latest, retrying};
+use crate::domain::job::{DEPTH_MAX, Parent, Queue, StateName, Tier, Time};
 use crate::domain::payload::Payload;
 use crate::domain::payload_hash;
-use crate::domain::submission::{KeyScope, Meaning, Submission};
+use crate::domain::submission::{HumanLimits, KeyScope, Meaning, Submission};
 use crate::error::bad_json;
 use crate::metrics;
 use crate::store::StoreError;
+use crate::store::read::SeenJob;
 use crate::store::submit::{
     Candidate, Intake, New, RoomAsked, has_infra, infra_depths, jobs_insert, key_heads_claim_if_free,
     key_heads_in_window, ledger_touch, project_slots_create, slots_take_if_free,
@@ -40,6 +42,9 @@ pub struct Requested {
     pub max_attempts: Option<i32>,
     pub key: IdempotencyKey,
     pub payload: Payload,
+    /// The job that this one does anew.
+    pub resubmits: Option<JobId>,
+    pub parent_job_id: Option<JobId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +83,11 @@ impl From<Refused> for Fault {
 
 impl App {
     pub async fn submit(&self, asking: &Asking, requested: Requested) -> Result<Submitted, Fault> {
-        let submission = self.admit(asking, requested)?;
+        let parent = match requested.parent_job_id {
+            Some(parent_job_id) => Some(self.parent(asking, parent_job_id).await?),
+            None => None,
+        };
+        let submission = self.admit(asking, requested, parent)?;
         Ok(self.submissions.submit(submission).await.map_err(Fault::from)??)
     }
 
@@ -91,17 +100,31 @@ impl App {
         futures::future::join_all(items.into_iter().map(|item| async { self.submit(asking, item?).await })).await
     }
 
-    /// Authorises a submission and fills in the terms of its intent.
-    fn admit(&self, asking: &Asking, requested: Requested) -> Result<Submission, Fault> {
+    /// The job on whose behalf another is to be done.
+    async fn parent(&self, asking: &Asking, parent_job_id: JobId) -> Result<SeenJob, Fault> {
+        let parent = self.get(asking, parent_job_id).await.map_err(|fault| match fault.reason {
+            Reason::Job404NotFound => Fault::new(Reason::Job404NotFound, "no such parent job"),
+            _ => fault,
+        })?;
+        if depth_of(&parent) >= DEPTH_MAX {
+            let message = format!("the parent is {DEPTH_MAX} deep already");
+            return Err(Fault::new(Reason::Job422DelegationDepthExceeded, message));
+        }
+        Ok(parent)
+    }
+
+    /// Authorises a submission and fills in the terms of its intent, and what it inherits.
+    fn admit(&self, asking: &Asking, requested: Requested, parent: Option<SeenJob>) -> Result<Submission, Fault> {
         let caller = &asking.caller;
         let limits = &self.core.limits;
         let tenant_id = authorise::tenant(caller, requested.tenant_id)?;
         authorise::project(caller, &requested.project_id)?;
-        authorise::agent_profile(caller, &requested.intent, requested.tier)?;
-        if requested.tier == Tier::C {
-            let message = "a tier C job needs a human decision before it runs, which this version does not take";
-            return Err(Fault::new(Reason::Policy409RequiresApproval, message));
+        let parent = parent.as_ref();
+        if parent.is_some_and(|parent| parent.tenant_id != tenant_id) {
+            return Err(Fault::new(Reason::Job404NotFound, "no such parent job"));
         }
+        let tier = inherited(requested.tier, &requested.project_id, parent);
+        authorise::agent_profile(caller, &requested.intent, tier)?;
         if self.core.outbox.pending().is_some_and(|pending| pending >= limits.outbox_hard) {
             metrics::submissions_refused("outbox", 1);
             return Err(Fault::new(Reason::Infra503DependencyDown, "too many events wait for the relay")
@@ -116,6 +139,8 @@ impl App {
             run_after: requested.run_after,
             run_budget_ms: requested.run_budget_ms,
             max_attempts: requested.max_attempts,
+            resubmits: requested.resubmits,
+            parent_job_id: requested.parent_job_id,
         };
         let payload_hash = payload_hash::of_submission(&meaning, &requested.payload)
             .map_err(|error| bad_json("payload.data", error))?;
@@ -123,7 +148,7 @@ impl App {
         let run_budget_ms = tightened(
             "constraints.run_budget",
             requested.run_budget_ms,
-            terms.run_budget(requested.tier).as_millis() as i64,
+            terms.run_budget(tier).as_millis() as i64,
             "ms",
         )?;
         let max_attempts = tightened(
@@ -142,17 +167,40 @@ impl App {
             },
             deadline: asking.deadline,
             queue: requested.queue,
-            tier: requested.tier,
+            tier,
             priority: requested.priority,
             run_after: requested.run_after,
+            human: (tier == Tier::C).then(|| HumanLimits {
+                budget_ms: terms.human_budget.as_millis() as i64,
+                max_age: TimeDelta::milliseconds(limits.max_age.as_millis() as i64),
+            }),
+            resubmits: requested.resubmits,
+            parent: parent.map(|parent| Parent { job_id: parent.job_id, depth: depth_of(parent) + 1 }),
             max_attempts: max_attempts as i32,
             run_budget_ms,
             payload: requested.payload,
             payload_hash,
             window_ms: terms.key_window.as_millis() as i64,
             request_id: asking.request_id.clone(),
-            traceparent: asking.traceparent.clone(),
+            traceparent: match parent {
+                Some(parent) if !is_same_trace(&parent.traceparent, &asking.traceparent) => parent.traceparent.clone(),
+                _ => asking.traceparent.clone(),
+            },
         })
+    }
+}
+
+/// How many parents are above a job.
+fn depth_of(job: &SeenJob) -> i16 {
+    job.parent.map_or(0, |parent| parent.depth)
+}
+
+/// A child is as dangerous as its parent at least, and leaving the parent's project takes a decision.
+fn inherited(tier: Tier, project_id: &ProjectId, parent: Option<&SeenJob>) -> Tier {
+    match parent {
+        Some(parent) if parent.project_id != *project_id => Tier::C,
+        Some(parent) => tier.max(parent.tier),
+        None => tier,
     }
 }
 

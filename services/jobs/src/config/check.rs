@@ -39,6 +39,8 @@ impl Config {
         wrong.outside(database.transaction_time_max_ms, 500..=30_000, "database.transaction_time_max_ms");
         wrong.outside(self.leases.ttl_ms, SECOND_MS..=HOUR_MS, "leases.ttl_ms");
         self.limits.check(&mut wrong);
+        wrong.outside(self.approvals.human_budget_ms, SECOND_MS..=30 * DAY_MS, "approvals.human_budget_ms");
+        wrong.outside(self.approvals.reminder_period_ms, SECOND_MS..=DAY_MS, "approvals.reminder_period_ms");
         self.retries.check(&mut wrong);
         self.intents.iter().for_each(|intent| intent.check(&mut wrong));
         let intents = self.workers.iter().flat_map(|worker| &worker.intents);
@@ -70,6 +72,7 @@ impl LimitsConfig {
             wrong.outside(hard, 1..=1_000_000_000, &format!("{key}_hard"));
             wrong.unless((0..=hard).contains(&soft), &format!("{key}_soft"), "0 to the hard limit");
         }
+        wrong.outside(self.max_age_ms, SECOND_MS..=366 * DAY_MS, "limits.max_age_ms");
         wrong.unless(TenantId::parse(&self.platform_tenant).is_ok(), "limits.platform_tenant", "a tenant id");
     }
 }
@@ -92,6 +95,7 @@ impl IntentConfig {
             }
         };
         own(self.run_budget_ms, SECOND_MS..=7 * DAY_MS, "intents.run_budget_ms");
+        own(self.human_budget_ms, SECOND_MS..=30 * DAY_MS, "intents.human_budget_ms");
         own(self.retry_initial_ms, 1..=DAY_MS, "intents.retry_initial_ms");
         own(self.retry_cap_ms, 1..=DAY_MS, "intents.retry_cap_ms");
         own(self.retry_window_ms, 0..=30 * DAY_MS, "intents.retry_window_ms");
@@ -108,6 +112,9 @@ impl Tasks {
         for (key, period) in [
             ("tasks.lease_expiry_period_ms", self.lease_expiry_period_ms),
             ("tasks.due_jobs_period_ms", self.due_jobs_period_ms),
+            ("tasks.decision_clock_period_ms", self.decision_clock_period_ms),
+            ("tasks.decision_reminders_period_ms", self.decision_reminders_period_ms),
+            ("tasks.max_age_period_ms", self.max_age_period_ms),
             ("tasks.partitions_period_ms", self.partitions_period_ms),
             ("tasks.outbox_ring_period_ms", self.outbox_ring_period_ms),
             ("tasks.outbox_pending_period_ms", self.outbox_pending_period_ms),
@@ -186,12 +193,16 @@ mod tests {
             ("limits.infra_depth_soft", "-1"),
             ("limits.outbox_pending_soft", "50001"),
             ("limits.platform_tenant", "\"not a tenant\""),
+            ("limits.max_age_ms", "0"),
+            ("approvals.human_budget_ms", "0"),
+            ("approvals.reminder_period_ms", "0"),
             ("retries.initial_ms", "0"),
             ("retries.cap_ms", "0"),
             ("retries.window_ms", "9000000000000000000"),
             ("retries.attempts_max", "0"),
             ("retries.key_window_ms", "9000000000000000000"),
             ("intents.run_budget_ms", "999"),
+            ("intents.human_budget_ms", "0"),
             ("intents.attempts_max", "0"),
             ("intents.retry_initial_ms", "0"),
             ("intents.retry_cap_ms", "9000000000000000000"),
@@ -208,6 +219,9 @@ mod tests {
             ("tasks.leadership_ttl_ms", "30001"),
             ("tasks.lease_expiry_period_ms", "0"),
             ("tasks.due_jobs_period_ms", "0"),
+            ("tasks.decision_clock_period_ms", "0"),
+            ("tasks.decision_reminders_period_ms", "0"),
+            ("tasks.max_age_period_ms", "0"),
             ("tasks.partitions_period_ms", "0"),
             ("tasks.outbox_ring_period_ms", "0"),
             ("tasks.outbox_pending_period_ms", "0"),

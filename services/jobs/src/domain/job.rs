@@ -7,31 +7,11 @@ use super::payload::Payload;
 
 pub type Time = DateTime<Utc>;
 
-/// Defines a closed set of names as they stand in the tables and in events.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
-
-        impl $name {
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name { $($text => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
-}
-
 named! {
     /// The name of a state, without what a job in it carries.
     StateName {
-        /// Waits for a worker, or for its run_after. From submission, or from running when a draining worker gives it back.
+        /// Waits for a worker, or for its run_after. From submission; from waiting_human_decision, when it is approved; from
+        /// running, when a draining worker gives it back.
         Queued = "queued",
         /// Held under a lease. From queued and retrying, by the claim.
         Running = "running",
@@ -41,16 +21,25 @@ named! {
         Done = "done",
         /// Final. From running, when a failure is not retryable or no retry is left.
         Failed = "failed",
-        /// Final. From running, when the run budget is used up.
+        /// Final. From every state that is not, when a clock runs out.
         TimedOut = "timed_out",
-        /// Final. From queued, running and retrying, by a caller.
+        /// Final. From queued, running, retrying and changes_requested, by a caller.
         Cancelled = "cancelled",
+        /// Tier C: waits for a person to decide. From submission; from deferred, when it is followed up; from queued, when
+        /// its approval is corrected.
+        WaitingHumanDecision = "waiting_human_decision",
+        /// Tier C: sent back. From waiting_human_decision.
+        ChangesRequested = "changes_requested",
+        /// Tier C: put off, once. From waiting_human_decision.
+        Deferred = "deferred",
+        /// Final. From waiting_human_decision, by a person.
+        Rejected = "rejected",
     }
 }
 
 impl StateName {
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Done | Self::Failed | Self::TimedOut | Self::Cancelled)
+        matches!(self, Self::Done | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Rejected)
     }
 }
 
@@ -74,6 +63,10 @@ named! {
     Clock {
         /// Time under lease, over all attempts.
         Run = "run",
+        /// Time spent waiting for a decision, deferred time included.
+        Human = "human",
+        /// Time since it could first have run: what nobody will ever run ends by it.
+        Age = "age",
     }
 }
 
@@ -99,16 +92,46 @@ pub struct Lease {
     pub run_deadline: Time,
 }
 
+/// A wait for a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// Since when the clock of decisions runs.
+    pub since: Time,
+    /// When the first of its clocks runs out.
+    pub due_at: Time,
+}
+
 /// Where a job stands, with what only a job there has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     Queued,
     Running(Lease),
-    Retrying { next_attempt_at: Time },
-    Done { result: Payload, finished_at: Time },
-    Failed { finished_at: Time },
-    TimedOut { clock: Clock, finished_at: Time },
-    Cancelled { finished_at: Time },
+    Retrying {
+        next_attempt_at: Time,
+    },
+    Done {
+        result: Payload,
+        finished_at: Time,
+    },
+    Failed {
+        finished_at: Time,
+    },
+    TimedOut {
+        clock: Clock,
+        finished_at: Time,
+    },
+    Cancelled {
+        finished_at: Time,
+    },
+    WaitingHumanDecision(Wait),
+    /// Only the maximum age runs.
+    ChangesRequested {
+        due_at: Time,
+    },
+    Deferred(Wait),
+    Rejected {
+        finished_at: Time,
+    },
 }
 
 impl State {
@@ -121,9 +144,32 @@ impl State {
             Self::Failed { .. } => StateName::Failed,
             Self::TimedOut { .. } => StateName::TimedOut,
             Self::Cancelled { .. } => StateName::Cancelled,
+            Self::WaitingHumanDecision(_) => StateName::WaitingHumanDecision,
+            Self::ChangesRequested { .. } => StateName::ChangesRequested,
+            Self::Deferred(_) => StateName::Deferred,
+            Self::Rejected { .. } => StateName::Rejected,
         }
     }
 }
+
+/// The time that people have for a job of tier C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HumanTerms {
+    pub budget_ms: i64,
+    /// The job's maximum age.
+    pub ends_at: Time,
+}
+
+/// On whose behalf a job is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    pub job_id: JobId,
+    /// Of the child: how many parents are above it, from 1.
+    pub depth: i16,
+}
+
+/// Parents above one job.
+pub const DEPTH_MAX: i16 = 3;
 
 /// What a submission fixed for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +186,11 @@ pub struct Facts {
     pub max_attempts: i32,
     pub run_budget_ms: i64,
     pub run_after: Option<Time>,
+    /// None for tiers A and B, and for what has ended.
+    pub human: Option<HumanTerms>,
+    /// The job that this one does anew.
+    pub resubmits: Option<JobId>,
+    pub parent: Option<Parent>,
     pub created_at: Time,
     pub request_id: String,
     pub traceparent: String,
@@ -156,6 +207,8 @@ pub struct Progressed {
     pub fence: i64,
     /// Time under lease of the attempts that have ended.
     pub run_ms: i64,
+    /// Time of the waits for a decision that have ended.
+    pub human_ms: i64,
     pub last_failure: Option<Failure>,
     /// The first failure: the retry window counts from it.
     pub retry_since: Option<Time>,

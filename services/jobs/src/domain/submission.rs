@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use holdfast_ids::{ActorId, IdempotencyKey, Intent, ProjectId, TenantId};
+use chrono::TimeDelta;
+use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, ProjectId, TenantId};
 
-use super::job::{Queue, Tier, Time};
+use super::job::{HumanTerms, Parent, Queue, Tier, Time};
 use super::payload::Payload;
 use super::payload_hash::PayloadHash;
 
@@ -30,6 +31,11 @@ pub struct Submission {
     pub tier: Tier,
     pub priority: i16,
     pub run_after: Option<Time>,
+    /// For tier C: how long people have for a decision, and how old the job may become.
+    pub human: Option<HumanLimits>,
+    /// The job that this one does anew.
+    pub resubmits: Option<JobId>,
+    pub parent: Option<Parent>,
     pub max_attempts: i32,
     pub run_budget_ms: i64,
     pub payload: Payload,
@@ -39,10 +45,24 @@ pub struct Submission {
     pub traceparent: String,
 }
 
+/// See [`HumanTerms`], which begin with the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HumanLimits {
+    pub budget_ms: i64,
+    pub max_age: TimeDelta,
+}
+
+impl HumanLimits {
+    pub fn terms(&self, created_at: Time, run_after: Option<Time>) -> HumanTerms {
+        let could_run_at = run_after.map_or(created_at, |at| at.max(created_at));
+        HumanTerms { budget_ms: self.budget_ms, ends_at: could_run_at + self.max_age }
+    }
+}
+
 impl Submission {
     /// Whether a worker that waits may have it at once. Work of the infra queue is always claimed, in its order.
     pub fn may_run_at_once(&self) -> bool {
-        self.queue == Queue::Project && self.run_after.is_none()
+        self.queue == Queue::Project && self.run_after.is_none() && self.human.is_none()
     }
 }
 
@@ -57,6 +77,8 @@ pub struct Meaning<'a> {
     pub run_after: Option<Time>,
     pub run_budget_ms: Option<i64>,
     pub max_attempts: Option<i32>,
+    pub resubmits: Option<JobId>,
+    pub parent_job_id: Option<JobId>,
 }
 
 impl Meaning<'_> {
@@ -72,5 +94,8 @@ impl Meaning<'_> {
         field(&optional(self.run_after.map(|at| at.timestamp_micros())));
         field(&optional(self.run_budget_ms));
         field(&optional(self.max_attempts.map(i64::from)));
+        let id = |job_id: Option<JobId>| job_id.map_or_else(Vec::new, |job_id| job_id.as_uuid().into_bytes().to_vec());
+        field(&id(self.resubmits));
+        field(&id(self.parent_job_id));
     }
 }

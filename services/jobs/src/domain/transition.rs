@@ -2,9 +2,9 @@
 //! it says is persisted by one statement, with one history row and one event.
 
 use chrono::TimeDelta;
-use holdfast_ids::{ActorId, IdempotencyKey, LeaseId};
+use holdfast_ids::{ActorId, ApprovalId, IdempotencyKey, LeaseId};
 
-use super::job::{Clock, Facts, Failure, Job, LEASE_LOST, Lease, Progressed, State, StateName, Time};
+use super::job::{Clock, Facts, Failure, HumanTerms, Job, LEASE_LOST, Lease, Progressed, State, StateName, Time, Wait};
 use super::payload::Payload;
 use super::retry::RetryPolicy;
 
@@ -25,13 +25,25 @@ pub struct Transition {
 /// What the event tells beyond the job itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    Queued { released: bool, payload_digest: [u8; 32], payload_bytes: usize },
+    Queued { entry: Entry },
     Running,
     Retrying,
     Done,
     Failed { retries_exhausted: bool },
     TimedOut,
     Cancelled { reason: String },
+    WaitingHumanDecision { entry: Entry },
+    ChangesRequested { approval_id: ApprovalId, reason: String },
+    Deferred { approval_id: ApprovalId, reason: String },
+    Rejected { approval_id: ApprovalId, reason: String },
+}
+
+/// How a job came to wait, for a worker or a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    Submitted { payload_digest: [u8; 32], payload_bytes: usize },
+    Released,
+    Decided(ApprovalId),
 }
 
 /// Why a job does not move.
@@ -41,6 +53,20 @@ pub enum Refusal {
     AlreadyTerminal,
     #[error("the lease is not, or no longer, the current one")]
     StaleFence,
+    #[error("the job waits for a decision: reject it instead")]
+    NotCancellable,
+    #[error("the job does not wait for a decision")]
+    NotWaiting,
+    #[error("another decision about this job stands")]
+    DecidedOtherwise,
+    #[error("the job was put off before")]
+    DeferredTwice,
+    #[error("only the latest decision can be corrected")]
+    NotTheLatestDecision,
+    #[error("the decision has taken effect and can no longer be corrected")]
+    DecisionTookEffect,
+    #[error("the job has too many decisions")]
+    TooManyDecisions,
 }
 
 /// What an answer presents: the lease it was given under.
@@ -64,18 +90,41 @@ fn next_fence(last: i64, now: Time) -> i64 {
     (last + 1).max(now.timestamp_micros())
 }
 
-/// Nothing -> queued.
+impl HumanTerms {
+    /// A wait for a decision from now on, where some of the time for it is spent.
+    pub fn wait(&self, now: Time, spent_ms: i64) -> Wait {
+        let left = TimeDelta::milliseconds((self.budget_ms - spent_ms).max(0));
+        Wait { since: now, due_at: (now + left).min(self.ends_at) }
+    }
+}
+
+/// Nothing -> queued, waiting_human_decision.
 pub fn submit(facts: Facts, payload: &Payload) -> Transition {
-    let progressed =
-        Progressed { seq: 1, attempt: 0, fence: 0, run_ms: 0, last_failure: None, retry_since: None, started_at: None };
-    let payload_digest = *blake3::hash(&payload.data).as_bytes();
+    let progressed = Progressed {
+        seq: 1,
+        attempt: 0,
+        fence: 0,
+        run_ms: 0,
+        human_ms: 0,
+        last_failure: None,
+        retry_since: None,
+        started_at: None,
+    };
+    let entry =
+        Entry::Submitted { payload_digest: *blake3::hash(&payload.data).as_bytes(), payload_bytes: payload.data.len() };
+    let (state, said) = match &facts.human {
+        Some(terms) => {
+            (State::WaitingHumanDecision(terms.wait(facts.created_at, 0)), Said::WaitingHumanDecision { entry })
+        }
+        None => (State::Queued, Said::Queued { entry }),
+    };
     Transition {
         occurred_at: facts.created_at,
-        after: Job { facts, state: State::Queued, progressed },
+        after: Job { facts, state, progressed },
         from: None,
         ended_lease: None,
         detail: "submitted".to_owned(),
-        said: Said::Queued { released: false, payload_digest, payload_bytes: payload.data.len() },
+        said,
     }
 }
 
@@ -83,8 +132,8 @@ pub fn submit(facts: Facts, payload: &Payload) -> Transition {
 pub fn lease(job: Job, take: Take, now: Time) -> Result<Transition, Refusal> {
     match job.state {
         State::Queued | State::Retrying { .. } => {}
-        State::Running(_) => return Err(Refusal::StaleFence),
-        _ => return Err(Refusal::AlreadyTerminal),
+        state if state.name().is_final() => return Err(Refusal::AlreadyTerminal),
+        _ => return Err(Refusal::StaleFence),
     }
     let budget_left = TimeDelta::milliseconds((job.facts.run_budget_ms - job.progressed.run_ms).max(1));
     let run_deadline = now + budget_left;
@@ -139,7 +188,7 @@ pub fn release(job: Job, presented: Presented, now: Time) -> Result<Transition, 
     holds(&job, presented, now)?;
     let mut moved = Move::of(job, now);
     moved.progressed.attempt -= 1;
-    let said = Said::Queued { released: true, payload_digest: [0; 32], payload_bytes: 0 };
+    let said = Said::Queued { entry: Entry::Released };
     Ok(moved.to(State::Queued, said, "released by its worker".to_owned()))
 }
 
@@ -151,22 +200,47 @@ pub fn expire(job: Job, policy: &RetryPolicy, now: Time, chance: f64) -> Option<
         return None;
     }
     if lease.expires_at >= lease.run_deadline {
-        let detail = format!("run budget of {} ms used up", job.facts.run_budget_ms);
-        return Some(Move::of(job, now).to(
-            State::TimedOut { clock: Clock::Run, finished_at: now },
-            Said::TimedOut,
-            detail,
-        ));
+        return Some(time_out(job, Clock::Run, now));
     }
     let message = format!("worker {} was not heard of before its lease expired", lease.worker_id);
     let failure = Failure { code: LEASE_LOST.to_owned(), message, occurred_at: now };
     Some(attempt_failed(job, failure, true, policy, now, chance))
 }
 
-/// queued, retrying, running -> cancelled.
+/// waiting_human_decision, deferred, changes_requested -> timed_out. None where the time is not over.
+pub fn run_out(job: Job, now: Time) -> Option<Transition> {
+    let (clock, due_at) = match (&job.state, job.facts.human) {
+        (State::WaitingHumanDecision(wait) | State::Deferred(wait), Some(terms)) => {
+            (if wait.due_at < terms.ends_at { Clock::Human } else { Clock::Age }, wait.due_at)
+        }
+        (State::ChangesRequested { due_at }, _) => (Clock::Age, *due_at),
+        _ => return None,
+    };
+    (now >= due_at).then(|| time_out(job, clock, now))
+}
+
+/// queued, retrying -> timed_out, at the maximum age.
+pub fn outlive(job: Job, max_age: TimeDelta, now: Time) -> Option<Transition> {
+    let could_run_at = job.facts.run_after.map_or(job.facts.created_at, |at| at.max(job.facts.created_at));
+    let waits = matches!(job.state, State::Queued | State::Retrying { .. });
+    (waits && now >= could_run_at + max_age).then(|| time_out(job, Clock::Age, now))
+}
+
+fn time_out(job: Job, clock: Clock, now: Time) -> Transition {
+    let detail = match clock {
+        Clock::Run => format!("run budget of {} ms used up", job.facts.run_budget_ms),
+        Clock::Human => "no decision in time".to_owned(),
+        Clock::Age => "older than a job may become".to_owned(),
+    };
+    Move::of(job, now).to(State::TimedOut { clock, finished_at: now }, Said::TimedOut, detail)
+}
+
+/// queued, retrying, running, changes_requested -> cancelled.
 pub fn cancel(job: Job, reason: String, now: Time) -> Result<Transition, Refusal> {
-    if job.state.name().is_final() {
-        return Err(Refusal::AlreadyTerminal);
+    match &job.state {
+        state if state.name().is_final() => return Err(Refusal::AlreadyTerminal),
+        State::WaitingHumanDecision(_) | State::Deferred(_) => return Err(Refusal::NotCancellable),
+        _ => {}
     }
     let said = Said::Cancelled { reason: reason.clone() };
     Ok(Move::of(job, now).to(State::Cancelled { finished_at: now }, said, reason))
@@ -205,16 +279,18 @@ fn attempt_failed(
 }
 
 /// A move under way: the common part of every transition.
-struct Move {
-    facts: super::job::Facts,
+pub(super) struct Move {
+    facts: Facts,
     progressed: Progressed,
     from: StateName,
     ended_lease: Option<LeaseId>,
+    /// The wait for a decision that the job was in.
+    waited: Option<Wait>,
     now: Time,
 }
 
 impl Move {
-    fn of(job: Job, now: Time) -> Self {
+    pub(super) fn of(job: Job, now: Time) -> Self {
         let Job { facts, state, mut progressed } = job;
         progressed.seq += 1;
         let mut ended_lease = None;
@@ -222,10 +298,19 @@ impl Move {
             progressed.run_ms += (now.min(lease.expires_at) - lease.leased_at).num_milliseconds().max(0);
             ended_lease = Some(lease.lease_id);
         }
-        Self { facts, progressed, from: state.name(), ended_lease, now }
+        let waited = match &state {
+            State::WaitingHumanDecision(wait) | State::Deferred(wait) => Some(*wait),
+            _ => None,
+        };
+        Self { facts, progressed, from: state.name(), ended_lease, waited, now }
     }
 
-    fn to(self, state: State, said: Said, detail: String) -> Transition {
+    pub(super) fn to(mut self, state: State, said: Said, detail: String) -> Transition {
+        if let Some(wait) = self.waited
+            && !matches!(state, State::WaitingHumanDecision(_) | State::Deferred(_))
+        {
+            self.progressed.human_ms += (self.now - wait.since).num_milliseconds().max(0);
+        }
         let after = Job { facts: self.facts, state, progressed: self.progressed };
         Transition { after, from: Some(self.from), ended_lease: self.ended_lease, detail, said, occurred_at: self.now }
     }

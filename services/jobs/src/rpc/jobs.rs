@@ -8,7 +8,9 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{Rpc, open, within_answer};
 use crate::app::Listing;
+use crate::app::decide::Ordered;
 use crate::app::submit::Requested;
+use crate::wire::approval::approval;
 use crate::wire::field::{elements, id, named, optional_id, text};
 use crate::wire::job::known_state;
 use crate::wire::{page, submit};
@@ -74,6 +76,36 @@ impl JobService for Rpc {
         let reason = text("reason", request.reason, REASON_CHARS_MAX)?;
         let cancelled = self.app.cancel(&asking, job_id, reason, key).await?;
         Ok(Response::new(pb::CancelJobResponse { job: Some(cancelled.job.into()), replayed: cancelled.replayed }))
+    }
+
+    async fn decide_job(
+        &self,
+        request: Request<pb::DecideJobRequest>,
+    ) -> Result<Response<pb::DecideJobResponse>, Status> {
+        let (asking, request) = open(request)?;
+        let decided = self.app.decide(&asking, Ordered::try_from(request)?).await?;
+        Ok(Response::new(decided.into()))
+    }
+
+    async fn list_approvals(
+        &self,
+        request: Request<pb::ListApprovalsRequest>,
+    ) -> Result<Response<pb::ListApprovalsResponse>, Status> {
+        let (asking, request) = open(request)?;
+        let approvals = self.app.approvals(&asking, id("job_id", &request.job_id, JobId::parse)?).await?;
+        let approvals = approvals.into_iter().map(|record| approval(&request.job_id, record)).collect();
+        Ok(Response::new(pb::ListApprovalsResponse { approvals }))
+    }
+
+    async fn resubmit_job(
+        &self,
+        request: Request<pb::ResubmitJobRequest>,
+    ) -> Result<Response<pb::ResubmitJobResponse>, Status> {
+        let (asking, request) = open(request)?;
+        let job_id = id("job_id", &request.job_id, JobId::parse)?;
+        let key = id("idempotency_key", &request.idempotency_key, IdempotencyKey::parse)?;
+        let submitted = self.app.resubmit(&asking, job_id, key).await?;
+        Ok(Response::new(pb::ResubmitJobResponse { job: Some(submitted.into()) }))
     }
 
     async fn list_job_events(

@@ -15,6 +15,15 @@ pub async fn leases_expired_lock(tx: &mut Tx, jobs_max: i64) -> Result<LockedIds
     Ok(LockedIds { job_ids, tenant_ids })
 }
 
+/// Locks jobs that wait for a worker and are as old as a job may become.
+pub async fn jobs_outlived_lock(tx: &mut Tx, max_age: Duration, jobs_max: i64) -> Result<LockedIds, StoreError> {
+    let max_age_ms = max_age.as_millis() as i64;
+    let rows =
+        sqlx::query_file!("src/store/queries/jobs_outlived.sql", max_age_ms, jobs_max).fetch_all(&mut **tx).await?;
+    let (job_ids, tenant_ids) = rows.into_iter().map(|row| (row.job_id, row.tenant_id)).unzip();
+    Ok(LockedIds { job_ids, tenant_ids })
+}
+
 /// Moves jobs whose back-off or run_after is over into the queue; answers how many.
 pub async fn delayed_promote_if_due(tx: &mut Tx, jobs_max: i64) -> Result<u64, StoreError> {
     Ok(sqlx::query_file!("src/store/queries/delayed_promote.sql", jobs_max).execute(&mut **tx).await?.rows_affected())

@@ -1,6 +1,7 @@
 //! Jobs, keys and leases in PostgreSQL: one function a query, outcomes as enums, no policy.
 
 pub mod answers;
+pub mod approvals;
 pub mod claim;
 pub mod key;
 pub mod lease;
@@ -9,6 +10,7 @@ pub mod read;
 mod rows;
 pub mod submit;
 pub mod transitions;
+pub mod waits;
 
 use holdfast_pg::DbError;
 
@@ -16,6 +18,8 @@ use crate::domain::transition::{Cause, Transition};
 
 /// Encodes the event of a transition. The wire format is not the store's business.
 pub type EncodeEvent = fn(&Transition, &Cause, event_id: uuid::Uuid) -> Vec<u8>;
+/// The same of a reminder.
+pub type EncodeReminder = fn(&waits::Reminder, event_id: uuid::Uuid, ordering_key: &str) -> Vec<u8>;
 
 /// Why a store function failed.
 #[derive(Debug, Clone, thiserror::Error)]

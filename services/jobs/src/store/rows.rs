@@ -4,7 +4,9 @@ use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, LeaseId, ProjectId, T
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::job::{Clock, Facts, Failure, Job, Lease, Progressed, Queue, State, StateName, Tier, Time};
+use crate::domain::job::{
+    Clock, Facts, Failure, HumanTerms, Job, Lease, Parent, Progressed, Queue, State, StateName, Tier, Time, Wait,
+};
 use crate::domain::payload::Payload;
 
 pub(super) fn corrupt(table: &'static str, column: &'static str) -> StoreError {
@@ -47,6 +49,9 @@ pub(super) struct LoadedRow {
     pub next_attempt_at: Option<Time>,
     pub timed_out_clock: Option<String>,
     pub run_after: Option<Time>,
+    pub resubmits: Option<Uuid>,
+    pub parent_job_id: Option<Uuid>,
+    pub depth: i16,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -62,9 +67,25 @@ pub(super) struct LoadedRow {
     pub now: Time,
 }
 
+/// The time of people for a job, as its row has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WaitRow {
+    pub budget_ms: i64,
+    pub spent_ms: i64,
+    pub ends_at: Time,
+    pub since: Option<Time>,
+    pub due_at: Option<Time>,
+}
+
+impl WaitRow {
+    fn wait(&self) -> Option<Wait> {
+        Some(Wait { since: self.since?, due_at: self.due_at? })
+    }
+}
+
 impl LoadedRow {
-    pub(super) fn into_job(self) -> Result<Job, StoreError> {
-        let state = self.state()?;
+    pub(super) fn into_job(self, waits: Option<WaitRow>) -> Result<Job, StoreError> {
+        let state = self.state(waits)?;
         let last_failure = failure(self.failure_code, self.failure_message, self.failed_at);
         Ok(Job {
             facts: Facts {
@@ -81,6 +102,9 @@ impl LoadedRow {
                 max_attempts: self.max_attempts,
                 run_budget_ms: self.run_budget_ms,
                 run_after: self.run_after,
+                human: waits.map(|waits| HumanTerms { budget_ms: waits.budget_ms, ends_at: waits.ends_at }),
+                resubmits: self.resubmits.map(JobId::from_uuid),
+                parent: self.parent_job_id.map(|id| Parent { job_id: JobId::from_uuid(id), depth: self.depth }),
                 created_at: self.created_at,
                 request_id: self.request_id,
                 traceparent: self.traceparent,
@@ -91,6 +115,7 @@ impl LoadedRow {
                 attempt: self.attempt,
                 fence: self.fence,
                 run_ms: self.run_ms,
+                human_ms: waits.map_or(0, |waits| waits.spent_ms),
                 last_failure,
                 retry_since: self.retry_since,
                 started_at: self.started_at,
@@ -98,7 +123,8 @@ impl LoadedRow {
         })
     }
 
-    fn state(&self) -> Result<State, StoreError> {
+    fn state(&self, waits: Option<WaitRow>) -> Result<State, StoreError> {
+        let wait = || waits.and_then(|waits| waits.wait()).ok_or_else(|| corrupt("job_waits", "since"));
         let finished_at = || self.finished_at.ok_or_else(|| corrupt("jobs", "finished_at"));
         Ok(match named!(StateName, &self.state, "state")? {
             StateName::Queued => State::Queued,
@@ -117,6 +143,12 @@ impl LoadedRow {
                 finished_at: finished_at()?,
             },
             StateName::Cancelled => State::Cancelled { finished_at: finished_at()? },
+            StateName::WaitingHumanDecision => State::WaitingHumanDecision(wait()?),
+            StateName::Deferred => State::Deferred(wait()?),
+            StateName::ChangesRequested => State::ChangesRequested {
+                due_at: waits.and_then(|waits| waits.due_at).ok_or_else(|| corrupt("job_waits", "due_at"))?,
+            },
+            StateName::Rejected => State::Rejected { finished_at: finished_at()? },
         })
     }
 
@@ -155,6 +187,10 @@ pub struct SeenRow {
     pub next_attempt_at: Option<Time>,
     pub timed_out_clock: Option<String>,
     pub run_after: Option<Time>,
+    pub resubmits: Option<Uuid>,
+    pub parent_job_id: Option<Uuid>,
+    pub depth: i16,
+    pub decide_by: Option<Time>,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -194,6 +230,10 @@ pub struct SeenJob {
     pub next_attempt_at: Option<Time>,
     pub timed_out_clock: Option<String>,
     pub run_after: Option<Time>,
+    pub resubmits: Option<JobId>,
+    pub parent: Option<Parent>,
+    /// When it times out, while it waits for people.
+    pub decide_by: Option<Time>,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -236,6 +276,9 @@ impl SeenRow {
             next_attempt_at: self.next_attempt_at,
             timed_out_clock: self.timed_out_clock,
             run_after: self.run_after,
+            resubmits: self.resubmits.map(JobId::from_uuid),
+            parent: self.parent_job_id.map(|id| Parent { job_id: JobId::from_uuid(id), depth: self.depth }),
+            decide_by: self.decide_by,
             created_at: self.created_at,
             started_at: self.started_at,
             finished_at: self.finished_at,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::claim::RunningLimits;
 use super::rows::corrupt;
+use super::waits::waits_put;
 use super::{EncodeEvent, StoreError};
 use crate::domain::job::{Facts, Job, Lease, Queue, State, StateName, Time};
 use crate::domain::submission::{KeyScope, Submission};
@@ -169,6 +170,9 @@ impl<'a> New<'a> {
             max_attempts: submission.max_attempts,
             run_budget_ms: submission.run_budget_ms,
             run_after: submission.run_after,
+            human: submission.human.map(|human| human.terms(opened.opened_at, submission.run_after)),
+            resubmits: submission.resubmits,
+            parent: submission.parent,
             created_at: opened.opened_at,
             request_id: submission.request_id.clone(),
             traceparent: submission.traceparent.clone(),
@@ -232,6 +236,12 @@ pub async fn jobs_insert<'a>(
     let event = |(transition, cause): &(Transition, Cause), id: Uuid| encode(transition, cause, id);
     let event_payload: Vec<Vec<u8>> = news.iter().zip(&event_id).map(|(new, id)| event(&new.submitted, *id)).collect();
     let detail = column(|new| new.submitted.0.detail.clone());
+    let resubmits: Vec<Option<Uuid>> =
+        news.iter().map(|new| new.candidate.submission.resubmits.map(|job_id| job_id.as_uuid())).collect();
+    let parents = || news.iter().map(|new| new.candidate.submission.parent);
+    let parent_job_id: Vec<Option<Uuid>> = parents().map(|parent| Some(parent?.job_id.as_uuid())).collect();
+    let depth: Vec<i16> = parents().map(|parent| parent.map_or(0, |parent| parent.depth)).collect();
+    let first_state = column(|new| new.submitted.0.after.state.name().as_str().to_owned());
     let l = LeaseColumns::of(news, event);
     let rows = sqlx::query_file!(
         "src/store/queries/jobs_insert.sql",
@@ -274,9 +284,14 @@ pub async fn jobs_insert<'a>(
         &l.actor_id as _,
         &l.detail as _,
         &l.request_id as _,
+        &resubmits as _,
+        &first_state,
+        &parent_job_id as _,
+        &depth,
     )
     .fetch_all(&mut **tx)
     .await?;
+    waits_put(tx, news.iter().map(|new| new.job())).await?;
     Ok(rows
         .into_iter()
         .map(|row| Intake {

@@ -5,6 +5,7 @@ use holdfast_pg::Tx;
 use uuid::Uuid;
 
 use super::rows::LoadedRow;
+use super::waits::{waits_get, waits_put};
 use super::{EncodeEvent, StoreError};
 use crate::domain::job::{Job, State, Time};
 use crate::domain::payload::Payload;
@@ -39,12 +40,14 @@ pub async fn jobs_load(tx: &mut Tx, locked: &LockedIds) -> Result<Vec<Locked>, S
     let rows = sqlx::query_file_as!(LoadedRow, "src/store/queries/jobs_load.sql", &locked.job_ids, &locked.tenant_ids)
         .fetch_all(&mut **tx)
         .await?;
+    let waits = waits_get(tx, &rows).await?;
     rows.into_iter()
         .map(|row| {
+            let waits = waits.get(&row.job_id).copied();
             Ok(Locked {
                 now: row.now,
                 payload_bytes: usize::try_from(row.payload_bytes).unwrap_or(0),
-                job: row.into_job()?,
+                job: row.into_job(waits)?,
             })
         })
         .collect()
@@ -112,12 +115,14 @@ pub async fn transitions_persist(tx: &mut Tx, steps: &[Step], encode: EncodeEven
         &c.occurred_at,
         &c.request_id,
         &c.traceparent,
+        &c.delayed_until as _,
     )
     .fetch_all(&mut **tx)
     .await?;
     if rows.len() != steps.len() {
         return Err(StoreError::LostLock);
     }
+    waits_put(tx, steps.iter().map(|step| &step.transition.after)).await?;
     Ok(rows
         .into_iter()
         .filter_map(|row| {
@@ -168,12 +173,19 @@ struct Columns {
     occurred_at: Vec<Time>,
     request_id: Vec<String>,
     traceparent: Vec<String>,
+    delayed_until: Vec<Option<Time>>,
 }
 
 impl Columns {
     fn push(&mut self, step: &Step, encode: EncodeEvent) {
         let Step { transition, cause, queued_since } = step;
         self.queued_since.push(*queued_since);
+        self.delayed_until.push(match &transition.after.state {
+            State::Retrying { next_attempt_at } => Some(*next_attempt_at),
+            // Approved ahead of its time.
+            State::Queued => transition.after.facts.run_after.filter(|at| *at > transition.occurred_at),
+            _ => None,
+        });
         self.push_job(&transition.after);
         self.push_state(&transition.after.state);
         let event_id = Uuid::now_v7();
@@ -216,7 +228,9 @@ impl Columns {
     fn push_state(&mut self, state: &State) {
         let (mut lease, mut result, mut next_attempt_at, mut clock) = (None, None, None, None);
         let finished_at = match state {
-            State::Queued => None,
+            State::Queued | State::WaitingHumanDecision(_) | State::ChangesRequested { .. } | State::Deferred(_) => {
+                None
+            }
             State::Running(held) => {
                 lease = Some(held);
                 None
@@ -233,7 +247,9 @@ impl Columns {
                 clock = Some(ran_out.as_str().to_owned());
                 Some(*finished_at)
             }
-            State::Failed { finished_at } | State::Cancelled { finished_at } => Some(*finished_at),
+            State::Failed { finished_at } | State::Cancelled { finished_at } | State::Rejected { finished_at } => {
+                Some(*finished_at)
+            }
         };
         self.lease_id.push(lease.map(|lease| lease.lease_id.as_uuid()));
         self.worker_id.push(lease.map(|lease| lease.worker_id.clone()));

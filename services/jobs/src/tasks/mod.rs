@@ -4,6 +4,8 @@ mod expire_leases;
 mod make_partitions;
 mod measure_outbox;
 mod promote_due;
+mod remind;
+mod run_out;
 mod turn_outbox_ring;
 
 use std::sync::Arc;
@@ -30,6 +32,21 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     tasks.spawn("due_jobs", config.due_jobs_period(), lease("due_jobs"), move || {
         let core = promoting.clone();
         async move { promote_due::run_once(&core).await }
+    });
+    let deciding = core.clone();
+    tasks.spawn("decision_clock", config.decision_clock_period(), lease("decision_clock"), move || {
+        let core = deciding.clone();
+        async move { run_out::decisions(&core).await }
+    });
+    let reminding = core.clone();
+    tasks.spawn("decision_reminders", config.decision_reminders_period(), lease("decision_reminders"), move || {
+        let core = reminding.clone();
+        async move { remind::run_once(&core).await }
+    });
+    let aging = core.clone();
+    tasks.spawn("max_age", config.max_age_period(), lease("max_age"), move || {
+        let core = aging.clone();
+        async move { run_out::aged(&core).await }
     });
     let making = core.clone();
     tasks.spawn("partitions", config.partitions_period(), lease("partitions"), move || {

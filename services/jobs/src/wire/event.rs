@@ -6,8 +6,9 @@ use holdfast_proto::events::v1 as pb;
 use uuid::Uuid;
 
 use super::field::timestamp;
-use crate::domain::job::{Failure, Job, State};
-use crate::domain::transition::{Cause, Said, Transition};
+use crate::domain::job::{Facts, Failure, Job, State};
+use crate::domain::transition::{Cause, Entry, Said, Transition};
+use crate::store::waits::Reminder;
 
 const SOURCE: &str = "holdfast.jobs";
 
@@ -32,16 +33,44 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
     let attempt = progressed.attempt;
     let failure = progressed.last_failure.as_ref().map(wire_failure);
     let envelope = match (&transition.said, state) {
-        (Said::Queued { released, payload_digest, payload_bytes }, _) => header.envelope(&pb::JobQueued {
+        (Said::Queued { entry }, _) => header.envelope(&pb::JobQueued {
             intent: facts.intent.to_string(),
             queue: facts.queue.as_str().to_owned(),
             tier: facts.tier.as_str().to_owned(),
             priority: facts.priority.into(),
             run_after: facts.run_after.map(timestamp),
-            released: *released,
-            payload_digest: if *released { Vec::new() } else { payload_digest.to_vec() },
-            payload_bytes: *payload_bytes as u64,
+            released: *entry == Entry::Released,
+            payload_digest: payload_digest(entry),
+            payload_bytes: payload_bytes(entry),
+            approval_id: approval_id(entry),
+            resubmits: resubmits(facts),
+            parent_job_id: parent_job_id(facts),
         }),
+        (Said::WaitingHumanDecision { entry }, State::WaitingHumanDecision(wait)) => {
+            header.envelope(&pb::JobWaitingHumanDecision {
+                intent: facts.intent.to_string(),
+                queue: facts.queue.as_str().to_owned(),
+                tier: facts.tier.as_str().to_owned(),
+                priority: facts.priority.into(),
+                decide_by: Some(timestamp(wait.due_at)),
+                payload_digest: payload_digest(entry),
+                payload_bytes: payload_bytes(entry),
+                approval_id: approval_id(entry),
+                resubmits: resubmits(facts),
+                parent_job_id: parent_job_id(facts),
+            })
+        }
+        (Said::ChangesRequested { approval_id, reason }, _) => {
+            header.envelope(&pb::JobChangesRequested { approval_id: approval_id.to_string(), reason: reason.clone() })
+        }
+        (Said::Deferred { approval_id, reason }, State::Deferred(wait)) => header.envelope(&pb::JobDeferred {
+            approval_id: approval_id.to_string(),
+            reason: reason.clone(),
+            decide_by: Some(timestamp(wait.due_at)),
+        }),
+        (Said::Rejected { approval_id, reason }, _) => {
+            header.envelope(&pb::JobRejected { approval_id: approval_id.to_string(), reason: reason.clone() })
+        }
         (Said::Running, State::Running(lease)) => header.envelope(&pb::JobRunning {
             attempt,
             worker_id: lease.worker_id.clone(),
@@ -69,6 +98,59 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
         (said, state) => unreachable!("no transition says {said:?} of {}", state.name().as_str()),
     };
     encode_envelope(&envelope)
+}
+
+fn payload_digest(entry: &Entry) -> Vec<u8> {
+    match entry {
+        Entry::Submitted { payload_digest, .. } => payload_digest.to_vec(),
+        Entry::Released | Entry::Decided(_) => Vec::new(),
+    }
+}
+
+fn payload_bytes(entry: &Entry) -> u64 {
+    match entry {
+        Entry::Submitted { payload_bytes, .. } => *payload_bytes as u64,
+        Entry::Released | Entry::Decided(_) => 0,
+    }
+}
+
+fn approval_id(entry: &Entry) -> String {
+    match entry {
+        Entry::Decided(approval_id) => approval_id.to_string(),
+        Entry::Submitted { .. } | Entry::Released => String::new(),
+    }
+}
+
+fn resubmits(facts: &Facts) -> String {
+    facts.resubmits.map(|job_id| job_id.to_string()).unwrap_or_default()
+}
+
+fn parent_job_id(facts: &Facts) -> String {
+    facts.parent.map(|parent| parent.job_id.to_string()).unwrap_or_default()
+}
+
+/// A reminder's event: under a key of its own, since it is no transition of the job.
+pub fn encode_reminder(reminder: &Reminder, event_id: Uuid, ordering_key: &str) -> Vec<u8> {
+    let header = EventHeader {
+        event_id: EventId::from_uuid(event_id),
+        source: SOURCE,
+        occurred_at: reminder.at,
+        tenant_id: reminder.tenant_id.as_str(),
+        project_id: reminder.project_id.as_str(),
+        job_id: Some(reminder.job_id),
+        actor_id: "system:decision_reminders",
+        idempotency_key: &reminder.idempotency_key,
+        request_id: &reminder.request_id,
+        traceparent: &reminder.traceparent,
+        ordering_key,
+        key_seq: u64::from(reminder.number.unsigned_abs()),
+    };
+    encode_envelope(&header.envelope(&pb::HitlReminderSent {
+        intent: reminder.intent.clone(),
+        queue: reminder.queue.clone(),
+        waiting_since: Some(timestamp(reminder.waiting_since)),
+        decide_by: Some(timestamp(reminder.decide_by)),
+    }))
 }
 
 fn wire_failure(failure: &Failure) -> pb::JobFailure {

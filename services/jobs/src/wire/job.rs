@@ -16,6 +16,10 @@ pub fn state(state: StateName) -> pb::JobState {
         StateName::Failed => pb::JobState::Failed,
         StateName::TimedOut => pb::JobState::TimedOut,
         StateName::Cancelled => pb::JobState::Cancelled,
+        StateName::WaitingHumanDecision => pb::JobState::WaitingHumanDecision,
+        StateName::ChangesRequested => pb::JobState::ChangesRequested,
+        StateName::Deferred => pb::JobState::Deferred,
+        StateName::Rejected => pb::JobState::Rejected,
     }
 }
 
@@ -91,6 +95,10 @@ impl From<SeenJob> for pb::Job {
             started_at: job.started_at.map(timestamp),
             finished_at: job.finished_at.map(timestamp),
             next_attempt_at: job.next_attempt_at.map(timestamp),
+            decide_by: job.decide_by.map(timestamp),
+            resubmits: job.resubmits.map(|job_id| job_id.to_string()).unwrap_or_default(),
+            parent_job_id: job.parent.map(|parent| parent.job_id.to_string()).unwrap_or_default(),
+            depth: job.parent.map_or(0, |parent| parent.depth.into()),
             seq: job.seq,
             trace_id: trace_id(&job.traceparent),
             request_id: job.request_id,

@@ -1,5 +1,6 @@
 //! Protobuf in and out: TryFrom with field paths on the way in, plain conversions on the way out. No look-ups.
 
+pub mod approval;
 pub mod event;
 pub mod field;
 pub mod job;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use holdfast_fault::Fault;
-use holdfast_ids::{IdempotencyKey, Intent, ProjectId, TenantId};
+use holdfast_ids::{IdempotencyKey, Intent, JobId, ProjectId, TenantId};
 use holdfast_proto::jobs::v1 as pb;
 
 use super::field::{duration, id, in_range, named, optional_id, payload, required, time, timestamp};
@@ -59,6 +59,7 @@ impl TryFrom<pb::SubmitJobRequest> for Requested {
         );
         let max_attempts = v.check(in_range("constraints.max_attempts", constraints.max_attempts, 0..=1000));
         let key = v.check(id("idempotency_key", &request.idempotency_key, IdempotencyKey::parse));
+        let parent_job_id = v.check(optional_id("parent_job_id", &request.parent_job_id, JobId::parse));
         let payload = v.check(required("payload", request.payload).and_then(|message| payload("payload", message)));
         let parsed = (|| {
             Some(Self {
@@ -74,6 +75,8 @@ impl TryFrom<pb::SubmitJobRequest> for Requested {
                 max_attempts: max_attempts.map(|attempts| (attempts > 0).then_some(attempts))?,
                 key: key?,
                 payload: payload?,
+                resubmits: None,
+                parent_job_id: parent_job_id?,
             })
         })();
         parsed.ok_or_else(|| v.into_fault())

@@ -57,6 +57,20 @@ fn known(method: &Method, tenant: &TenantId, leased: &pb::LeasedJob) -> Result<K
     Ok(match name.as_str() {
         "JobService.SubmitJob" => submit(Reach::Named, submission.encode_to_vec()),
         "JobService.BatchSubmitJobs" => submit(Reach::Items(Reason::Auth403Scope), batch([submission]).encode_to_vec()),
+        "JobService.DecideJob" => {
+            let request = pb::DecideJobRequest {
+                job_id,
+                decision: pb::Decision::Approve.into(),
+                idempotency_key: "k".to_owned(),
+                ..Default::default()
+            };
+            Known { kinds: &[Kind::User], roles: SUBMITTERS, reach: Reach::Found, request: request.encode_to_vec() }
+        }
+        "JobService.ListApprovals" => read(Reach::Found, pb::ListApprovalsRequest { job_id }.encode_to_vec()),
+        "JobService.ResubmitJob" => {
+            let request = pb::ResubmitJobRequest { job_id, idempotency_key: "k".to_owned() };
+            submit(Reach::Found, request.encode_to_vec())
+        }
         "JobService.CancelJob" => submit(Reach::Found, cancel(&job_id).encode_to_vec()),
         "JobService.GetJob" => read(Reach::Found, pb::GetJobRequest { job_id }.encode_to_vec()),
         "JobService.ListJobs" => {

@@ -1,9 +1,11 @@
 //! The jobs service as its clients meet it: real processes over real PostgreSQL and Redis.
 
 mod access;
+mod approvals;
 mod bad_input;
 mod coalescing;
 mod contract;
+mod delegation;
 mod keys;
 mod limits;
 mod outage;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use chrono::{TimeDelta, Utc};
+use holdfast_caller::Role as Person;
+use holdfast_caller::issuer::TokenSpec;
 use holdfast_ids::TenantId;
 use holdfast_pg::Role;
 use holdfast_testkit::Database;
@@ -126,6 +128,11 @@ async fn rows_of_every_table(tenant: &TenantId) -> Result<BTreeMap<String, Strin
     assert_eq!(worker.lease_jobs(lease(1)).await?.jobs.len(), 1);
     alice.submit_job(job()).await?;
     alice.submit_job(job().not_before(Utc::now() + TimeDelta::hours(1))).await?;
+    let job_id = alice.submit_job(job().tier(pb::RiskTier::C)).await?.job_id;
+    let olga = world.caller(TokenSpec::user(actor("olga"), tenant.clone(), Person::Owner));
+    let decision = pb::Decision::Approve.into();
+    olga.decide_job(pb::DecideJobRequest { job_id, decision, idempotency_key: fresh_key(), ..Default::default() })
+        .await?;
     let mut written = BTreeMap::new();
     for table in tenant_tables(world.db.admin()).await? {
         let rows = format!("SELECT jsonb_agg(to_jsonb(entry))::text FROM jobs.{} AS entry", table.name);

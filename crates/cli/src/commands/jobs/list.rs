@@ -37,6 +37,10 @@ enum StateArg {
     Failed,
     TimedOut,
     Cancelled,
+    WaitingHumanDecision,
+    ChangesRequested,
+    Deferred,
+    Rejected,
 }
 
 impl ListArgs {
@@ -84,6 +88,10 @@ impl From<StateArg> for JobState {
             StateArg::Failed => Self::Failed,
             StateArg::TimedOut => Self::TimedOut,
             StateArg::Cancelled => Self::Cancelled,
+            StateArg::WaitingHumanDecision => Self::WaitingHumanDecision,
+            StateArg::ChangesRequested => Self::ChangesRequested,
+            StateArg::Deferred => Self::Deferred,
+            StateArg::Rejected => Self::Rejected,
         }
     }
 }

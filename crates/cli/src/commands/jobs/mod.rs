@@ -1,9 +1,11 @@
 //! `holdfast jobs`: the JobService by hand.
 
 mod cancel;
+mod decide;
 mod events;
 mod get;
 mod list;
+mod resubmit;
 mod submit;
 
 use clap::{Args, Subcommand};
@@ -30,6 +32,12 @@ enum Call {
     List(WithConnection<list::ListArgs>),
     /// End a job that is not final.
     Cancel(WithConnection<cancel::CancelArgs>),
+    /// Decide about a job of tier C.
+    Decide(WithConnection<decide::DecideArgs>),
+    /// Show the decisions about a job.
+    Approvals(WithConnection<decide::ApprovalsArgs>),
+    /// Submit a job that has ended once more, as a new job.
+    Resubmit(WithConnection<resubmit::ResubmitArgs>),
     /// Show the history of a job.
     Events(WithConnection<events::EventsArgs>),
 }
@@ -49,6 +57,9 @@ impl JobsArgs {
             Call::Get(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
             Call::List(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
             Call::Cancel(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
+            Call::Decide(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
+            Call::Approvals(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
+            Call::Resubmit(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
             Call::Events(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
         }?;
         Ok(Exit::Ok)

@@ -51,6 +51,9 @@ pub(crate) struct SubmitArgs {
     /// [default: the intent's]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     max_attempts: i32,
+    /// The job on whose behalf this one is done.
+    #[arg(long, value_name = "JOB_ID", default_value = "", hide_default_value = true)]
+    parent: String,
 }
 
 #[derive(Clone, Debug)]
@@ -108,6 +111,7 @@ impl SubmitArgs {
             constraints: Some(Constraints { run_budget, max_attempts: self.max_attempts }),
             idempotency_key: self.key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
             payload: Some(Payload { data: data.into(), content_type: self.content_type }),
+            parent_job_id: self.parent,
         })
     }
 }

@@ -7,24 +7,27 @@ WITH item AS MATERIALIZED (
         $11::bytea[], $12::text[], $13::int4[], $14::int8[], $15::timestamptz[], $16::text[], $17::text[],
         $18::uuid[], $19::int8[], $20::timestamptz[], $21::timestamptz[], $22::uuid[], $23::int2[], $24::bytea[], $25::text[],
         $26::text[], $27::int8[], $28::int4[], $29::int8[], $30::uuid[], $31::text[], $32::timestamptz[], $33::timestamptz[],
-        $34::timestamptz[], $35::uuid[], $36::bytea[], $37::text[], $38::text[], $39::text[]
+        $34::timestamptz[], $35::uuid[], $36::bytea[], $37::text[], $38::text[], $39::text[], $40::uuid[], $41::text[], $42::uuid[], $43::int2[]
     ) AS item (
         job_id, tenant_id, project_id, intent, queue, tier, priority, actor_id, idempotency_key, payload_hash,
         payload, payload_content_type, max_attempts, run_budget_ms, run_after, request_id, traceparent,
         ledger_id, generation, window_end, created_at, event_id, shard, event_payload, detail,
         state, seq, attempt, fence, lease_id, worker_id, started_at, lease_expires_at,
-        run_deadline, lease_event_id, lease_event_payload, lease_actor_id, lease_detail, lease_request_id
+        run_deadline, lease_event_id, lease_event_payload, lease_actor_id, lease_detail, lease_request_id, resubmits, first_state,
+        parent_job_id, depth
     )
 ), job AS (
     INSERT INTO jobs.jobs (
         job_id, tenant_id, project_id, intent, queue, tier, priority, state, seq, actor_id, idempotency_key,
         idempotency_payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, attempt, fence,
-        lease_id, worker_id, run_ms, run_after, created_at, started_at, request_id, traceparent
+        lease_id, worker_id, run_ms, run_after, created_at, started_at, request_id, traceparent, resubmits,
+        parent_job_id, depth
     )
     SELECT
         job_id, tenant_id, project_id, intent, queue, tier, priority, state, seq, actor_id, idempotency_key,
         payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, attempt, fence,
-        lease_id, worker_id, 0, run_after, created_at, started_at, request_id, traceparent
+        lease_id, worker_id, 0, run_after, created_at, started_at, request_id, traceparent, resubmits,
+        parent_job_id, depth
     FROM item
 ), history AS (
     INSERT INTO jobs.job_events (
@@ -32,7 +35,7 @@ WITH item AS MATERIALIZED (
         command_key, command_hash, detail, occurred_at, request_id, traceparent
     )
     SELECT
-        job_id, 1, tenant_id, project_id, event_id, NULL, 'queued', 0, 0, actor_id, NULL,
+        job_id, 1, tenant_id, project_id, event_id, NULL, first_state, 0, 0, actor_id, NULL,
         idempotency_key, payload_hash, detail, created_at, request_id, traceparent
     FROM item
     UNION ALL
@@ -52,11 +55,11 @@ WITH item AS MATERIALIZED (
 ), ready AS (
     INSERT INTO jobs.job_queue (tenant_id, project_id, queue, intent, rank, ready_at, job_id)
     SELECT tenant_id, project_id, queue, intent, 9 - priority, created_at, job_id FROM item
-    WHERE lease_id IS NULL AND (run_after IS NULL OR run_after <= created_at)
+    WHERE state = 'queued' AND (run_after IS NULL OR run_after <= created_at)
 ), delayed AS (
     INSERT INTO jobs.job_delayed (job_id, due_at, tenant_id, project_id, queue, intent, rank)
     SELECT job_id, run_after, tenant_id, project_id, queue, intent, 9 - priority FROM item
-    WHERE run_after > created_at
+    WHERE state = 'queued' AND run_after > created_at
 ), leased AS (
     INSERT INTO jobs.job_leases (job_id, lease_id, tenant_id, project_id, fence, worker_id, leased_at, expires_at, run_deadline)
     SELECT job_id, lease_id, tenant_id, project_id, fence, worker_id, started_at, lease_expires_at, run_deadline
@@ -66,7 +69,7 @@ WITH item AS MATERIALIZED (
         slot, outbox_id, shard, tenant_id, project_id, ordering_key, key_seq, event_name, event_payload, traceparent, created_at
     )
     SELECT
-        ring.slot, event_id, shard, tenant_id, project_id, job_id::text, 1, 'job.queued', event_payload, traceparent, created_at
+        ring.slot, event_id, shard, tenant_id, project_id, job_id::text, 1, 'job.' || first_state, event_payload, traceparent, created_at
     FROM (SELECT slot FROM jobs.outbox_ring WHERE is_current) AS ring, item
     UNION ALL
     -- Behind the first: a later position for the later event of a job.

@@ -3,7 +3,12 @@ SELECT
     job.job_id, job.tenant_id, job.project_id, job.intent, job.queue, job.tier, job.priority, job.state, job.seq,
     job.actor_id, job.idempotency_key, job.max_attempts, job.run_budget_ms, job.attempt, job.run_ms,
     job.failure_code, job.failure_message, job.failed_at, job.next_attempt_at, job.timed_out_clock,
-    job.run_after, job.created_at, job.started_at, job.finished_at, job.request_id, job.traceparent,
+    job.run_after, job.resubmits, job.parent_job_id, job.depth,
+    -- Looked for only where there is one: most jobs never wait for people.
+    CASE WHEN job.state IN ('waiting_human_decision', 'changes_requested', 'deferred') THEN (
+        SELECT wait.due_at FROM jobs.job_waits AS wait WHERE wait.job_id = job.job_id AND wait.tenant_id = job.tenant_id
+    ) END AS decide_by,
+    job.created_at, job.started_at, job.finished_at, job.request_id, job.traceparent,
     NULL::bytea AS "payload?", job.payload_content_type, NULL::bytea AS result, NULL::text AS result_content_type,
     lease.worker_id AS "worker_id?", lease.expires_at AS "lease_expires_at?",
     lease.progress_percent AS "progress_percent?", lease.progress_note AS "progress_note?",

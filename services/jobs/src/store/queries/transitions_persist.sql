@@ -12,13 +12,13 @@ WITH item AS MATERIALIZED (
         $11::int8[], $12::uuid[], $13::text[], $14::int8[], $15::text[], $16::text[], $17::timestamptz[], $18::timestamptz[],
         $19::timestamptz[], $20::text[], $21::timestamptz[], $22::timestamptz[], $23::bytea[], $24::text[], $25::timestamptz[],
         $26::timestamptz[], $27::timestamptz[], $28::uuid[], $29::int2[], $30::bytea[], $31::text[], $32::text[], $33::text[],
-        $34::bytea[], $35::text[], $36::timestamptz[], $37::text[], $38::text[]
+        $34::bytea[], $35::text[], $36::timestamptz[], $37::text[], $38::text[], $39::timestamptz[]
     ) AS item (
         job_id, tenant_id, project_id, queue, intent, rank, from_state, state, seq, attempt,
         fence, lease_id, worker_id, run_ms, failure_code, failure_message, failed_at, retry_since,
         next_attempt_at, timed_out_clock, started_at, finished_at, result, result_content_type, lease_expires_at,
         run_deadline, queued_since, event_id, shard, event_payload, actor_id, history_worker_id, command_key,
-        command_hash, detail, occurred_at, request_id, traceparent
+        command_hash, detail, occurred_at, request_id, traceparent, delayed_until
     )
 ), moved AS (
     UPDATE jobs.jobs AS job SET
@@ -53,10 +53,11 @@ WITH item AS MATERIALIZED (
     FROM item WHERE state = 'running'
 ), queued AS (
     INSERT INTO jobs.job_queue (tenant_id, project_id, queue, intent, rank, ready_at, job_id)
-    SELECT tenant_id, project_id, queue, intent, rank, occurred_at, job_id FROM item WHERE state = 'queued'
+    SELECT tenant_id, project_id, queue, intent, rank, occurred_at, job_id FROM item
+    WHERE state = 'queued' AND delayed_until IS NULL
 ), delayed AS (
     INSERT INTO jobs.job_delayed (job_id, due_at, tenant_id, project_id, queue, intent, rank)
-    SELECT job_id, next_attempt_at, tenant_id, project_id, queue, intent, rank FROM item WHERE state = 'retrying'
+    SELECT job_id, delayed_until, tenant_id, project_id, queue, intent, rank FROM item WHERE delayed_until IS NOT NULL
 ), history AS (
     INSERT INTO jobs.job_events (
         job_id, seq, tenant_id, project_id, event_id, from_state, to_state, attempt, fence, actor_id, worker_id,
@@ -82,9 +83,16 @@ WITH item AS MATERIALIZED (
         SELECT
             tenant_id, project_id,
             sum((state = 'running')::int4 - (from_state = 'running')::int4)::int4 AS running,
-            (sum((from_state = 'queued')::int4 - (state = 'queued')::int4) FILTER (WHERE queue = 'project')) AS dequeued,
-            (sum((from_state = 'queued')::int4 - (state = 'queued')::int4) FILTER (WHERE queue = 'infra')) AS infra_dequeued
-        FROM item GROUP BY tenant_id, project_id ORDER BY tenant_id, project_id
+            (sum(was_ahead::int4 - is_ahead::int4) FILTER (WHERE queue = 'project')) AS dequeued,
+            (sum(was_ahead::int4 - is_ahead::int4) FILTER (WHERE queue = 'infra')) AS infra_dequeued
+        FROM item
+        -- Work that is still ahead counts into the depth of its queue, whether it waits for a worker or for people.
+        CROSS JOIN LATERAL (
+            SELECT
+                from_state IN ('queued', 'waiting_human_decision', 'changes_requested', 'deferred') AS was_ahead,
+                state IN ('queued', 'waiting_human_decision', 'changes_requested', 'deferred') AS is_ahead
+        ) AS ahead
+        GROUP BY tenant_id, project_id ORDER BY tenant_id, project_id
     ) AS raw
     CROSS JOIN LATERAL (
         SELECT raw.running, coalesce(raw.dequeued, 0) AS dequeued, coalesce(raw.infra_dequeued, 0) AS infra_dequeued

@@ -1,8 +1,8 @@
 //! One valid request for each method, and for each message of a session, in which every field is set.
 
 use anyhow::{Context as _, Result};
-use holdfast_caller::Kind;
 use holdfast_caller::issuer::TokenSpec;
+use holdfast_caller::{Kind, Role};
 use holdfast_ids::TenantId;
 use pb::work_request::{Drain, Heartbeat, Message as In};
 use prost::Message;
@@ -18,6 +18,10 @@ const LEASES: i32 = 8;
 pub struct Stage {
     pub tenant: TenantId,
     leased: Vec<pb::LeasedJob>,
+    /// The approval of a job of tier C.
+    approval: pb::Approval,
+    /// Cancelled.
+    ended: String,
     jobs_token: String,
     events_token: String,
     key_token: u64,
@@ -32,7 +36,21 @@ impl Stage {
         while leased.len() < LEASES as usize {
             leased.extend(worker.lease_jobs(lease_waiting(LEASES)).await?.jobs);
         }
-        let mut stage = Self { tenant, leased, jobs_token: String::new(), events_token: String::new(), key_token: 0 };
+        let dangerous = job().tier(pb::RiskTier::C).intent("dangerous.intent");
+        let request = pb::DecideJobRequest {
+            job_id: alice.submit_job(dangerous).await?.job_id,
+            decision: pb::Decision::Approve.into(),
+            idempotency_key: fresh_key(),
+            ..Default::default()
+        };
+        let olga = world.caller(TokenSpec::user(actor("olga"), tenant.clone(), Role::Owner));
+        let approval = olga.decide_job(request).await?.approval.context("every decision has its record")?;
+        // Not before an hour has passed: nobody else's request leases it.
+        let later = chrono::Utc::now() + chrono::TimeDelta::hours(1);
+        let ended = alice.submit_job(job().not_before(later)).await?.job_id;
+        alice.cancel_job(cancel(&ended)).await?;
+        let (jobs_token, events_token) = (String::new(), String::new());
+        let mut stage = Self { tenant, leased, approval, ended, jobs_token, events_token, key_token: 0 };
         stage.jobs_token = alice.list_jobs(stage.listing()).await?.next_page_token;
         stage.events_token = alice.list_job_events(stage.history()).await?.next_page_token;
         anyhow::ensure!(!stage.jobs_token.is_empty() && !stage.events_token.is_empty(), "there is a second page");
@@ -47,7 +65,7 @@ impl Stage {
     fn submission(&self) -> pb::SubmitJobRequest {
         let an_hour_ago = chrono::Utc::now() - chrono::TimeDelta::hours(1);
         let job = job().tenant(&self.tenant).priority(3).attempts_at_most(2).run_budget_s(60);
-        job.not_before(an_hour_ago)
+        pb::SubmitJobRequest { parent_job_id: id_of(&self.leased[0]), ..job.not_before(an_hour_ago) }
     }
 
     fn listing(&self) -> pb::ListJobsRequest {
@@ -112,6 +130,24 @@ impl Stage {
             "JobService.GetJob" => one(Kind::User, &pb::GetJobRequest { job_id: id_of(&leased[0]) }),
             "JobService.ListJobs" => one(Kind::User, &self.listing()),
             "JobService.CancelJob" => one(Kind::User, &cancel(&id_of(&leased[1]))),
+            "JobService.DecideJob" => {
+                let decision = pb::Decision::Approve.into();
+                let request = pb::DecideJobRequest {
+                    job_id: self.approval.job_id.clone(),
+                    decision,
+                    reason: "as discussed".to_owned(),
+                    corrects: self.approval.approval_id.clone(),
+                    idempotency_key: "the-decision".to_owned(),
+                };
+                Ok(vec![Sample { role: Role::Owner, ..Sample::new(method, Kind::User, &request)? }])
+            }
+            "JobService.ListApprovals" => {
+                one(Kind::User, &pb::ListApprovalsRequest { job_id: self.approval.job_id.clone() })
+            }
+            "JobService.ResubmitJob" => {
+                let idempotency_key = "again".to_owned();
+                one(Kind::User, &pb::ResubmitJobRequest { job_id: self.ended.clone(), idempotency_key })
+            }
             "JobService.ListJobEvents" => one(Kind::User, &self.history()),
             "WorkerService.Work" => self.messages(method),
             "WorkerService.LeaseJobs" => one(
@@ -185,6 +221,7 @@ impl<M: Message> Encoded for M {
 pub struct Sample {
     pub method: Method,
     kind: Kind,
+    role: Role,
     before: Vec<Vec<u8>>,
     pub message: DynamicMessage,
     after: Vec<Vec<u8>>,
@@ -196,7 +233,15 @@ impl Sample {
     fn new(method: &Method, kind: Kind, request: &dyn Encoded) -> Result<Self> {
         let message = DynamicMessage::decode(method.input(), request.encoded().as_slice())
             .with_context(|| format!("{} takes another message", method.full_name()))?;
-        Ok(Self { method: method.clone(), kind, before: Vec::new(), message, after: Vec::new(), unset: "message" })
+        Ok(Self {
+            method: method.clone(),
+            kind,
+            role: Role::ProjectMaintainer,
+            before: Vec::new(),
+            message,
+            after: Vec::new(),
+            unset: "message",
+        })
     }
 
     /// Sends a message in the place of the valid one, as somebody of these tenants.
@@ -207,7 +252,7 @@ impl Sample {
         message: Vec<u8>,
     ) -> Result<Vec<Vec<u8>>, tonic::Status> {
         let spec = match self.kind {
-            Kind::User => user("alice", &tenants[0]),
+            Kind::User => TokenSpec::user(actor("alice"), tenants[0].clone(), self.role),
             kind => TokenSpec { kind, ..worker(if kind == Kind::Worker { "worker-1" } else { "memory" }, &tenants[0]) },
         };
         let api = world.caller(spec.tenants(tenants.iter().cloned()));

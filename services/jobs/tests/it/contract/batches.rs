@@ -81,7 +81,7 @@ fn a_bad_item_does_not_fail_its_neighbours() -> Result<()> {
                     job(),
                     job().project(""),
                     job().payload(json("{")),
-                    job().tier(pb::RiskTier::C),
+                    job().payload(json("{")).key(""),
                     job().project("Not A Project").priority(10),
                     job(),
                 ]))
@@ -90,7 +90,7 @@ fn a_bad_item_does_not_fail_its_neighbours() -> Result<()> {
         queued(&answers[0]);
         assert_eq!(fields(&refused_item(error(&answers[1]), Reason::Req400MissingField)), ["jobs[1].project_id"]);
         assert_eq!(fields(&refused_item(error(&answers[2]), Reason::Req400InvalidSchema)), ["jobs[2].payload.data"]);
-        refused_item(error(&answers[3]), Reason::Policy409RequiresApproval);
+        assert_eq!(fields(&refused_item(error(&answers[3]), Reason::Req400MissingField)), ["jobs[3].idempotency_key"]);
         let both = refused_item(error(&answers[4]), Reason::Req400InvalidSchema);
         assert_eq!(fields(&both), ["jobs[4].project_id", "jobs[4].priority"], "every violation at once");
         queued(&answers[5]);

@@ -215,19 +215,6 @@ fn a_service_that_acts_for_a_user_shares_the_users_keys() -> Result<()> {
 }
 
 #[test]
-fn tier_c_waits_for_a_decision_that_nobody_can_take_yet() -> Result<()> {
-    run(async {
-        let world = World::shared().await?;
-        let tenant = tenant();
-        let alice = world.user("alice", &tenant);
-        refused(alice.submit_job(job().tier(pb::RiskTier::C)).await, Reason::Policy409RequiresApproval);
-        assert_eq!(rows::of_tenant(world.db.admin(), "jobs", &tenant).await?, 0);
-        assert_eq!(rows::of_tenant(world.db.admin(), "idempotency_heads", &tenant).await?, 0);
-        Ok(())
-    })
-}
-
-#[test]
 fn constraints_tighten_and_never_widen() -> Result<()> {
     run(async {
         let world = World::shared().await?;

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures::future::join_all;
+use holdfast_caller::Role;
+use holdfast_caller::issuer::TokenSpec;
 use holdfast_fault::Received;
 use holdfast_ids::TenantId;
 use holdfast_testkit::{Database, Postgres, PostgresOptions, http_get};
@@ -89,6 +91,7 @@ pub(super) struct Callers {
     pub(super) alice: Api,
     pub(super) worker: Api,
     memory: Api,
+    olga: Api,
 }
 
 impl Callers {
@@ -98,6 +101,7 @@ impl Callers {
             // Its session lives for longer than a call.
             worker: world.worker("worker-1", tenant),
             memory: world.service("memory", tenant).timeout(DEADLINE),
+            olga: world.caller(TokenSpec::user(actor("olga"), tenant.clone(), Role::Owner)).timeout(DEADLINE),
         }
     }
 }
@@ -209,7 +213,8 @@ macro_rules! refusal {
 }
 
 fn calls(callers: &Callers, work: &Work) -> Vec<(&'static str, Call)> {
-    let (alice, memory, worker) = (&callers.alice, &callers.memory, callers.worker.clone().timeout(DEADLINE));
+    let (alice, memory, olga) = (&callers.alice, &callers.memory, &callers.olga);
+    let worker = callers.worker.clone().timeout(DEADLINE);
     let (queued, scope) = (work.queued.clone(), key_scope("begun"));
     let history = pb::ListJobEventsRequest { job_id: queued.clone(), ..Default::default() };
     vec![
@@ -218,6 +223,9 @@ fn calls(callers: &Callers, work: &Work) -> Vec<(&'static str, Call)> {
         ("GetJob", Box::pin(job_refusal(alice.clone(), queued.clone()))),
         ("ListJobs", refusal!(alice.list_jobs(list()))),
         ("ListJobEvents", refusal!(alice.list_job_events(history))),
+        ("DecideJob", refusal!(olga.decide_job(decision(&queued)))),
+        ("ListApprovals", refusal!(alice.list_approvals(pb::ListApprovalsRequest { job_id: queued.clone() }))),
+        ("ResubmitJob", refusal!(alice.resubmit_job(resubmission(&queued)))),
         ("CancelJob", refusal!(alice.cancel_job(cancel(&queued)))),
         ("LeaseJobs", refusal!(worker.lease_jobs(lease(1)))),
         ("ExtendLeases", Box::pin(extension_refusal(worker.clone(), extend(&work.held)))),
@@ -227,6 +235,19 @@ fn calls(callers: &Callers, work: &Work) -> Vec<(&'static str, Call)> {
         ("CompleteKey", refusal!(memory.complete_key(complete_key("begun", work.token)))),
         ("GetKey", refusal!(memory.get_key(pb::GetKeyRequest { scope }))),
     ]
+}
+
+fn decision(job_id: &str) -> pb::DecideJobRequest {
+    pb::DecideJobRequest {
+        job_id: job_id.to_owned(),
+        decision: pb::Decision::Approve.into(),
+        idempotency_key: fresh_key(),
+        ..Default::default()
+    }
+}
+
+fn resubmission(job_id: &str) -> pb::ResubmitJobRequest {
+    pb::ResubmitJobRequest { job_id: job_id.to_owned(), idempotency_key: fresh_key() }
 }
 
 async fn job_refusal(alice: Api, job_id: String) -> Received {

@@ -37,6 +37,9 @@ calls! {
     batch_submit_jobs: JobServiceClient(BatchSubmitJobsRequest) -> BatchSubmitJobsResponse;
     list_jobs: JobServiceClient(ListJobsRequest) -> ListJobsResponse;
     cancel_job: JobServiceClient(CancelJobRequest) -> CancelJobResponse;
+    decide_job: JobServiceClient(DecideJobRequest) -> DecideJobResponse;
+    list_approvals: JobServiceClient(ListApprovalsRequest) -> ListApprovalsResponse;
+    resubmit_job: JobServiceClient(ResubmitJobRequest) -> ResubmitJobResponse;
     list_job_events: JobServiceClient(ListJobEventsRequest) -> ListJobEventsResponse;
     lease_jobs: WorkerServiceClient(LeaseJobsRequest) -> LeaseJobsResponse;
     extend_leases: WorkerServiceClient(ExtendLeasesRequest) -> ExtendLeasesResponse;

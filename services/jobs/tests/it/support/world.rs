@@ -62,6 +62,10 @@ impl Default for Settings {
             retry_window_ms = 10
 
             [[intents]]
+            name = "short.decision"
+            human_budget_ms = 1000
+
+            [[intents]]
             name = "short.budget"
             run_budget_ms = 1000
         "#;
@@ -71,6 +75,7 @@ impl Default for Settings {
             .set("dispatch.poll_ms", 50)
             .set("tasks.lease_expiry_period_ms", 50)
             .set("tasks.due_jobs_period_ms", 20)
+            .set("tasks.decision_clock_period_ms", 50)
             .set("tasks.outbox_pending_period_ms", 50)
     }
 }

@@ -11,13 +11,15 @@ use super::side::Side;
 use crate::support::*;
 
 /// What is looked at below; a table that is not among these fails the test.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 12] = [
+    "approvals",
     "idempotency_heads",
     "idempotency_ledger",
     "job_delayed",
     "job_events",
     "job_leases",
     "job_queue",
+    "job_waits",
     "jobs",
     "outbox",
     "project_intake",
@@ -42,6 +44,7 @@ impl Walk {
         for side in &self.sides {
             self.check_jobs(side).await?;
             self.check_dispatch(side).await?;
+            self.check_approvals(side).await?;
             self.check_projects(side).await?;
             self.check_keys(side).await?;
         }
@@ -118,6 +121,20 @@ impl Walk {
         let held = side.model.leases().into_iter();
         let expected: Vec<_> = held.map(|lease| (lease.job_id, lease.lease_id, lease.fencing_token as i64)).collect();
         assert_eq!(leases, expected);
+        Ok(())
+    }
+
+    /// One decision a rejected job, and no time of people left running.
+    async fn check_approvals(&self, side: &Side) -> Result<()> {
+        let statement =
+            "SELECT job_id::text, number, decision, actor_id FROM jobs.approvals WHERE tenant_id = $1 ORDER BY job_id";
+        let approvals: Vec<(String, i32, String, String)> = self.rows(side, statement).await?;
+        let rejected = side.model.in_state(JobState::Rejected).into_iter();
+        let expected: Vec<_> = rejected.map(|job_id| (job_id, 1, "reject".to_owned(), "olga".to_owned())).collect();
+        assert_eq!(approvals, expected);
+        let waits: Vec<(String,)> =
+            self.rows(side, "SELECT job_id::text FROM jobs.job_waits WHERE tenant_id = $1").await?;
+        assert!(waits.is_empty(), "{waits:?}");
         Ok(())
     }
 

@@ -92,7 +92,7 @@ impl Walk {
     }
 
     /// One job of this tenant, one of the other, and an id that is nobody's.
-    fn job_ids(&mut self, own: Who) -> (Option<String>, Option<String>, String) {
+    pub fn job_ids(&mut self, own: Who) -> (Option<String>, Option<String>, String) {
         let (own_ids, others) = (self.sides[own].model.ids(), self.other(own).model.ids());
         (self.one_of(&own_ids), self.one_of(&others), Uuid::now_v7().to_string())
     }
@@ -204,7 +204,7 @@ impl Walk {
                 job.cancelled_under = Some(key);
             }
             Err(refusal) => {
-                assert_eq!(refusal.reason, Some(Reason::Job409AlreadyTerminal));
+                assert_eq!(refusal.reason, Some(Reason::Job409AlreadyTerminal), "{refusal:?}");
                 assert!(job.is_final() && job.cancelled_under.as_ref() != Some(&key), "{refusal:?}");
             }
         }

@@ -6,6 +6,7 @@
 //! the contracts. A failure prints the seed; HOLDFAST_WALK_SEED walks the same way again.
 
 mod aftermath;
+mod approvals;
 mod jobs;
 mod keys;
 mod model;
@@ -37,6 +38,9 @@ enum Step {
     List,
     History,
     Cancel,
+    Decide,
+    Approvals,
+    Resubmit,
     Lease,
     Extend,
     Complete,
@@ -47,13 +51,16 @@ enum Step {
     GetKey,
 }
 
-const ALL: [Step; 14] = [
+const ALL: [Step; 17] = [
     Step::Submit,
     Step::SubmitBatch,
     Step::Get,
     Step::List,
     Step::History,
     Step::Cancel,
+    Step::Decide,
+    Step::Approvals,
+    Step::Resubmit,
     Step::Lease,
     Step::Extend,
     Step::Complete,
@@ -90,6 +97,9 @@ impl Walk {
             Step::List => self.list(own).await,
             Step::History => self.history(own).await,
             Step::Cancel => self.cancel(own).await,
+            Step::Decide => self.decide(own).await,
+            Step::Approvals => self.approvals(own).await,
+            Step::Resubmit => self.resubmit(own).await,
             Step::Lease => self.lease(own).await,
             Step::Extend => self.extend(own).await,
             Step::Complete => self.complete(own).await,

@@ -42,7 +42,10 @@ impl Job {
     }
 
     pub fn is_final(&self) -> bool {
-        matches!(self.state(), JobState::Done | JobState::Failed | JobState::TimedOut | JobState::Cancelled)
+        matches!(
+            self.state(),
+            JobState::Done | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Rejected
+        )
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use holdfast_caller::Role;
+use holdfast_caller::issuer::TokenSpec;
 use holdfast_fault::{Received, Violation};
 use holdfast_ids::TenantId;
 use prost::Message;
@@ -25,6 +27,8 @@ pub const INTENTS: [&str; 2] = [INTENT, RETRIED];
 pub enum By {
     Alice,
     Memory,
+    /// Who decides.
+    Olga,
     Worker,
 }
 
@@ -33,6 +37,7 @@ impl By {
         match self {
             Self::Alice => "alice",
             Self::Memory => "memory",
+            Self::Olga => "olga",
             Self::Worker => "worker-1",
         }
     }
@@ -48,6 +53,7 @@ pub struct Side {
     pub events_token: Option<String>,
     alice: Api,
     memory: Api,
+    olga: Api,
     pub worker: Api,
 }
 
@@ -60,6 +66,7 @@ impl Side {
             events_token: None,
             alice: world.user(By::Alice.actor(), &tenant),
             memory: world.service(By::Memory.actor(), &tenant),
+            olga: world.caller(TokenSpec::user(actor(By::Olga.actor()), tenant.clone(), Role::Owner)),
             worker: world.worker(By::Worker.actor(), &tenant),
             tenant,
         }
@@ -69,6 +76,7 @@ impl Side {
         match by {
             By::Alice => &self.alice,
             By::Memory => &self.memory,
+            By::Olga => &self.olga,
             By::Worker => &self.worker,
         }
     }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use chrono::TimeDelta;
-use holdfast_ids::LeaseId;
+use holdfast_ids::{ApprovalId, LeaseId};
+use holdfast_jobs::domain::approval::Decision;
 use holdfast_jobs::domain::job::{Queue, StateName};
 use holdfast_jobs::domain::payload::Payload;
 use holdfast_jobs::domain::transition::{self, Presented, Refusal, Reported, Take};
 
 use super::oracle::{Asked, Place, Whose};
-use super::project::{Project, Store, Terms};
+use super::project::{HUMAN_BUDGET, Project, Store, Terms};
 use crate::support::{fresh_key, run};
 
 const TTL: Duration = Duration::from_secs(30);
@@ -45,6 +46,14 @@ enum Situation {
     Failed,
     TimedOut,
     Cancelled,
+    /// Of tier C, and undecided.
+    Waiting,
+    /// The same, for longer than people have; nobody noticed.
+    Undecided,
+    Deferred,
+    ChangesRequested,
+    Approved,
+    Rejected,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +69,14 @@ enum Event {
     Extend,
     Sweep,
     Promote,
+    Approve,
+    Reject,
+    SendBack,
+    Defer,
+    RunOut,
 }
 
-const EVENTS: [Event; 10] = [
+const EVENTS: [Event; 15] = [
     Event::Claim,
     Event::Complete,
     Event::CompleteStale,
@@ -73,6 +87,11 @@ const EVENTS: [Event; 10] = [
     Event::Extend,
     Event::Sweep,
     Event::Promote,
+    Event::Approve,
+    Event::Reject,
+    Event::SendBack,
+    Event::Defer,
+    Event::RunOut,
 ];
 
 /// What comes of an event.
@@ -89,34 +108,47 @@ enum Then {
 use Then::{Goes, Moves, Nothing, Refused};
 
 const CANCELLED: Then = Moves(StateName::Cancelled);
+const CONFLICT: Then = Refused(Refusal::DecidedOtherwise);
+const DEFERRED: Then = Moves(StateName::Deferred);
 const DONE: Then = Moves(StateName::Done);
 const FAILED: Then = Moves(StateName::Failed);
+const NOT_ASKED: Then = Refused(Refusal::NotWaiting);
 const OVER: Then = Refused(Refusal::AlreadyTerminal);
 const QUEUED: Then = Moves(StateName::Queued);
+const REJECTED: Then = Moves(StateName::Rejected);
 const RETRYING: Then = Moves(StateName::Retrying);
 const RUNNING: Then = Moves(StateName::Running);
+const SENT_BACK: Then = Moves(StateName::ChangesRequested);
 const STALE: Then = Refused(Refusal::StaleFence);
 const TIMED_OUT: Then = Moves(StateName::TimedOut);
+const TWICE: Then = Refused(Refusal::DeferredTwice);
+const WAITS: Then = Refused(Refusal::NotCancellable);
 
 /// One row a situation, one column an event, in the order of [`EVENTS`].
 #[rustfmt::skip]
-const TABLE: [(Situation, [Then; 10]); 15] = [
-    //                                Claim    Complete Stale  FailRetryable FailForGood Release Cancel     Extend Sweep      Promote
-    (Situation::Queued,             [RUNNING, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
-    (Situation::Delayed,            [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
-    (Situation::Running,            [Nothing, DONE,    STALE, RETRYING,     FAILED,     QUEUED, CANCELLED, Goes,  Nothing,   Nothing]),
-    (Situation::LastAttempt,        [Nothing, DONE,    STALE, FAILED,       FAILED,     QUEUED, CANCELLED, Goes,  Nothing,   Nothing]),
-    (Situation::Expired,            [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, RETRYING,  Nothing]),
-    (Situation::ExpiredLastAttempt, [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, FAILED,    Nothing]),
-    (Situation::ExpiredLongAgo,     [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, RETRYING,  Nothing]),
-    (Situation::Overrun,            [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, TIMED_OUT, Nothing]),
-    (Situation::Retrying,           [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
-    (Situation::RetryDue,           [Nothing, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Goes]),
-    (Situation::RetryReady,         [RUNNING, STALE,   STALE, STALE,        STALE,      STALE,  CANCELLED, STALE, Nothing,   Nothing]),
-    (Situation::Done,               [Nothing, OVER,    OVER,  OVER,         OVER,       OVER,   OVER,      OVER,  Nothing,   Nothing]),
-    (Situation::Failed,             [Nothing, OVER,    OVER,  OVER,         OVER,       OVER,   OVER,      OVER,  Nothing,   Nothing]),
-    (Situation::TimedOut,           [Nothing, OVER,    OVER,  OVER,         OVER,       OVER,   OVER,      OVER,  Nothing,   Nothing]),
-    (Situation::Cancelled,          [Nothing, OVER,    OVER,  OVER,         OVER,       OVER,   OVER,      OVER,  Nothing,   Nothing]),
+const TABLE: [(Situation, [Then; 15]); 21] = [
+    //                              Claim    Complete  Stale  FailRetryable  FailForGood  Release  Cancel     Extend  Sweep      Promote  Approve    Reject     SendBack   Defer      RunOut
+    (Situation::Queued,            [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::Delayed,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::Running,           [Nothing, DONE,     STALE, RETRYING,      FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::LastAttempt,       [Nothing, DONE,     STALE, FAILED,        FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::Expired,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::ExpiredLastAttempt,[Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  FAILED,    Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::ExpiredLongAgo,    [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::Overrun,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  TIMED_OUT, Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::Retrying,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::RetryDue,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Goes,    NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::RetryReady,        [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
+    (Situation::Done,              [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing]),
+    (Situation::Failed,            [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing]),
+    (Situation::TimedOut,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing]),
+    (Situation::Cancelled,         [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing]),
+    (Situation::Waiting,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, DEFERRED,  Nothing]),
+    (Situation::Undecided,         [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, DEFERRED,  TIMED_OUT]),
+    (Situation::Deferred,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, TWICE,     Nothing]),
+    (Situation::ChangesRequested,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, CONFLICT,  CONFLICT,  Goes,      CONFLICT,  Nothing]),
+    (Situation::Approved,          [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, Goes,      CONFLICT,  CONFLICT,  CONFLICT,  Nothing]),
+    (Situation::Rejected,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, CONFLICT,  Goes,      CONFLICT,  CONFLICT,  Nothing]),
 ];
 
 fn complete(presented: Presented) -> Asked {
@@ -132,6 +164,10 @@ fn cancel() -> Asked {
     Asked::Cancel { reason: "not needed".to_owned(), key: fresh_key() }
 }
 
+fn decision(decision: Decision) -> Asked {
+    Asked::Decide { approval_id: ApprovalId::new(), decision }
+}
+
 /// A project whose one job is in the situation.
 async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
     use Situation::*;
@@ -142,14 +178,28 @@ async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
         max_attempts: if is_last { 1 } else { 5 },
         run_budget_ms: RUN_BUDGET.num_milliseconds(),
         is_delayed: situation == Delayed,
+        is_dangerous: matches!(situation, Waiting | Undecided | Deferred | ChangesRequested | Approved | Rejected),
     };
     let mut project = Project::new(store, 1);
     project.submit(&terms).await?;
     if matches!(situation, Queued | Delayed) {
         return Ok(project);
     }
-    if situation == Cancelled {
-        project.ask(&[(0, cancel())], 0.0).await?;
+    let ordered = match situation {
+        Cancelled => Some(cancel()),
+        Deferred => Some(decision(Decision::Defer)),
+        ChangesRequested => Some(decision(Decision::RequestChanges)),
+        Approved => Some(decision(Decision::Approve)),
+        Rejected => Some(decision(Decision::Reject)),
+        _ => None,
+    };
+    if situation == Undecided {
+        project.age(HUMAN_BUDGET).await?;
+    }
+    if terms.is_dangerous || ordered.is_some() {
+        if let Some(command) = ordered {
+            project.ask(&[(0, command)], 0.0).await?;
+        }
         return Ok(project);
     }
     let ttl = if matches!(situation, Overrun | TimedOut) { RUN_BUDGET.to_std()? } else { TTL };
@@ -185,6 +235,11 @@ async fn happens(project: &mut Project<'_>, event: Event) -> Result<Then> {
         Event::FailForGood => fail(holders, false),
         Event::Release => Asked::Release(holders),
         Event::Cancel => cancel(),
+        Event::Approve => decision(Decision::Approve),
+        Event::Reject => decision(Decision::Reject),
+        Event::SendBack => decision(Decision::RequestChanges),
+        Event::Defer => decision(Decision::Defer),
+        Event::RunOut => return Ok(project.run_out().await?.pop().map_or(Nothing, Moves)),
         Event::Claim => {
             let is_leased = project.claim(1, TTL).await? == 1;
             return Ok(if is_leased { Moves(StateName::Running) } else { Nothing });
@@ -203,8 +258,13 @@ async fn happens(project: &mut Project<'_>, event: Event) -> Result<Then> {
         Event::Sweep => return Ok(project.sweep(0.0).await?.pop().map_or(Nothing, Moves)),
         Event::Promote => return Ok(if project.promote().await? == 1 { Goes } else { Nothing }),
     };
+    let moves = project.jobs[0].history.len();
     let outcome = project.ask(&[(0, asked)], 0.0).await?.pop().context("every command has an outcome")?;
-    Ok(outcome.map_or_else(Refused, Moves))
+    Ok(match outcome {
+        Err(refusal) => Refused(refusal),
+        Ok(_) if project.jobs[0].history.len() == moves => Goes,
+        Ok(state) => Moves(state),
+    })
 }
 
 /// Whatever the claim leaves alone, the pure lease refuses; what waits for its time alone is the claim's to pass over.
@@ -213,8 +273,8 @@ fn check_lease(project: &Project<'_>, now: chrono::DateTime<chrono::Utc>, is_off
     let take = Take { lease_id: LeaseId::new(), worker_id: "worker-1".to_owned(), ttl: TTL };
     let expected = match oracle.state() {
         state if state.is_final() => Some(Refusal::AlreadyTerminal),
-        StateName::Running => Some(Refusal::StaleFence),
-        _ => None,
+        StateName::Queued | StateName::Retrying => None,
+        _ => Some(Refusal::StaleFence),
     };
     let refused = transition::lease(oracle.job.clone(), take, now).err();
     ensure!(refused == expected, "the pure lease says {refused:?}");
@@ -234,6 +294,7 @@ fn every_event_in_every_situation_is_a_transition_or_a_refusal() -> Result<()> {
                 let mut project = arranged(&store, situation).await.with_context(pair)?;
                 project.compare().await.with_context(pair)?;
                 let before = (project.jobs[0].state(), project.events_stored().await?);
+                let told = project.jobs[0].history.len();
                 states.insert(before.0);
                 if event == Event::Claim {
                     check_lease(&project, store.clock().await?, expected == RUNNING).with_context(pair)?;
@@ -241,7 +302,9 @@ fn every_event_in_every_situation_is_a_transition_or_a_refusal() -> Result<()> {
                 let then = happens(&mut project, event).await.with_context(pair)?;
                 ensure!(then == expected, "{}: {then:?}, and not {expected:?}", pair());
                 project.compare().await.with_context(pair)?;
-                let moves = i64::from(matches!(then, Moves(_)));
+                // A follow-up opens the job again before it decides.
+                let moves = (project.jobs[0].history.len() - told) as i64;
+                ensure!((moves > 0) == matches!(then, Moves(_)), "{}: {moves} moves", pair());
                 let after = (project.jobs[0].state(), project.events_stored().await?);
                 let (history, events) = before.1;
                 let (state, counts) = match then {
@@ -276,7 +339,7 @@ fn a_move_decided_over_an_older_row_is_not_persisted() -> Result<()> {
         let mut project = arranged(&store, Situation::Running).await?;
         let holders = project.jobs[0].presented(Whose::Holders);
         let Some((_, locked)) = project.loaded().await?.into_iter().next() else { bail!("no job") };
-        let late = complete(holders).decide(locked.job, locked.now, 0.0)?;
+        let late = complete(holders).decide(locked.job, &[], locked.now, 0.0)?.remove(0);
         project.ask(&[(0, fail(holders, false))], 0.0).await?;
         ensure!(project.persist_late(late).await.is_err(), "a failed job was completed");
         project.compare().await

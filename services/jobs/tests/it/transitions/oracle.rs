@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use holdfast_ids::{JobId, LeaseId};
+use holdfast_ids::{ActorId, ApprovalId, JobId, LeaseId};
+use holdfast_jobs::domain::approval::{self, Approval, Deciding, Decision, Ruling};
 use holdfast_jobs::domain::job::{Job, State, StateName, Time};
 use holdfast_jobs::domain::payload::Payload;
 use holdfast_jobs::domain::retry::RetryPolicy;
-use holdfast_jobs::domain::transition::{self, Cause, Presented, Refusal, Reported, Said, Transition};
+use holdfast_jobs::domain::transition::{self, Cause, Command, Presented, Refusal, Reported, Said, Transition};
 
 /// Longer than a case takes: time passes only where a case makes it.
 pub const POLICY: RetryPolicy =
@@ -16,9 +17,14 @@ pub const POLICY: RetryPolicy =
 /// Where a job stands in dispatch: in one small table, or in none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    Queue { ready_at: Time },
-    Delayed { due_at: Time },
+    Queue {
+        ready_at: Time,
+    },
+    Delayed {
+        due_at: Time,
+    },
     Leases,
+    /// It waits for people, or has ended.
     Nowhere,
 }
 
@@ -29,6 +35,7 @@ pub enum Asked {
     Fail(Presented, Reported),
     Release(Presented),
     Cancel { reason: String, key: String },
+    Decide { approval_id: ApprovalId, decision: Decision },
 }
 
 impl Asked {
@@ -39,6 +46,7 @@ impl Asked {
                 presented.lease_id.to_string()
             }
             Self::Cancel { key, .. } => format!("cancel:{key}"),
+            Self::Decide { approval_id, .. } => format!("decide:{approval_id}"),
         }
     }
 
@@ -46,13 +54,41 @@ impl Asked {
         *blake3::hash(format!("{self:?}").as_bytes()).as_bytes()
     }
 
-    pub fn decide(&self, job: Job, now: Time, chance: f64) -> Result<Transition, Refusal> {
-        match self.clone() {
+    /// The moves that come of it: none where it was decided so before, two where a decision follows up another.
+    pub fn decide(&self, job: Job, earlier: &[Approval], now: Time, chance: f64) -> Result<Vec<Transition>, Refusal> {
+        let moved = match self.clone() {
             Self::Complete(presented, result) => transition::complete(job, presented, result, now),
             Self::Fail(presented, reported) => transition::fail(job, presented, reported, &POLICY, now, chance),
             Self::Release(presented) => transition::release(job, presented, now),
             Self::Cancel { reason, .. } => transition::cancel(job, reason, now),
-        }
+            Self::Decide { approval_id, decision } => {
+                let reason = "as discussed".to_owned();
+                let deciding = Deciding { approval_id, decision, reason, corrects: None };
+                return Ok(match approval::decide(job, earlier, &deciding, now)? {
+                    Ruling::Moves(transitions) => transitions,
+                    Ruling::Stands(_) => Vec::new(),
+                });
+            }
+        };
+        moved.map(|transition| vec![transition])
+    }
+
+    /// The record of a decision that was taken.
+    pub fn record(&self, number: usize, now: Time) -> Option<Approval> {
+        let Self::Decide { approval_id, decision } = self else { return None };
+        Some(Approval {
+            approval_id: *approval_id,
+            number: number as i32,
+            decision: *decision,
+            reason: "as discussed".to_owned(),
+            actor_id: ActorId::parse("olga").expect("an actor"),
+            role: "owner".to_owned(),
+            corrects: None,
+            command: Command { key: approval_id.to_string(), hash: self.hash(), idempotency_key: None },
+            decided_at: now,
+            request_id: "request-3".to_owned(),
+            traceparent: String::new(),
+        })
     }
 }
 
@@ -77,16 +113,19 @@ pub struct Oracle {
     /// Every transition after the submission.
     pub history: Vec<(Transition, Cause)>,
     pub last_asked: Option<Asked>,
+    /// What people decided.
+    pub approvals: Vec<Approval>,
     leases: Vec<Presented>,
 }
 
 impl Oracle {
     pub fn new(job: Job, payload: Payload) -> Self {
         let place = match job.facts.run_after {
+            _ if job.facts.human.is_some() => Place::Nowhere,
             Some(due_at) if due_at > job.facts.created_at => Place::Delayed { due_at },
             _ => Place::Queue { ready_at: job.facts.created_at },
         };
-        Self { job, place, payload, history: Vec::new(), last_asked: None, leases: Vec::new() }
+        Self { job, place, payload, history: Vec::new(), last_asked: None, approvals: Vec::new(), leases: Vec::new() }
     }
 
     pub fn job_id(&self) -> JobId {
@@ -124,7 +163,10 @@ impl Oracle {
     pub fn apply(&mut self, transition: Transition, cause: Cause) {
         self.job = transition.after.clone();
         self.place = match &self.job.state {
-            State::Queued => Place::Queue { ready_at: transition.occurred_at },
+            State::Queued => match self.job.facts.run_after {
+                Some(due_at) if due_at > transition.occurred_at => Place::Delayed { due_at },
+                _ => Place::Queue { ready_at: transition.occurred_at },
+            },
             State::Retrying { next_attempt_at } => Place::Delayed { due_at: *next_attempt_at },
             State::Running(lease) => {
                 self.leases.push(Presented { lease_id: lease.lease_id, fence: lease.fence });
@@ -151,8 +193,16 @@ impl Oracle {
                 lease.run_deadline -= by;
             }
             State::Retrying { next_attempt_at } => *next_attempt_at -= by,
+            State::WaitingHumanDecision(wait) | State::Deferred(wait) => {
+                wait.since -= by;
+                wait.due_at -= by;
+            }
+            State::ChangesRequested { due_at } => *due_at -= by,
             State::Queued => {}
             _ => return,
+        }
+        if let Some(human) = &mut self.job.facts.human {
+            human.ends_at -= by;
         }
         match &mut self.place {
             Place::Queue { ready_at: at } | Place::Delayed { due_at: at } => *at -= by,
@@ -168,6 +218,11 @@ impl Oracle {
     /// The job as a load under lock shows it: the result of a done job stays in its row.
     pub fn as_loaded(&self) -> Job {
         let mut job = self.job.clone();
+        if job.state.name().is_final() {
+            // The time that people had goes with the end.
+            job.facts.human = None;
+            job.progressed.human_ms = 0;
+        }
         if let State::Done { result, .. } = &mut job.state {
             *result = Payload { data: bytes::Bytes::new(), content_type: String::new() };
         }
@@ -185,5 +240,9 @@ pub fn event_of(said: &Said) -> (&'static str, &'static str) {
         Said::Failed { .. } => ("job.failed", "JobFailed"),
         Said::TimedOut => ("job.timed_out", "JobTimedOut"),
         Said::Cancelled { .. } => ("job.cancelled", "JobCancelled"),
+        Said::WaitingHumanDecision { .. } => ("job.waiting_human_decision", "JobWaitingHumanDecision"),
+        Said::ChangesRequested { .. } => ("job.changes_requested", "JobChangesRequested"),
+        Said::Deferred { .. } => ("job.deferred", "JobDeferred"),
+        Said::Rejected { .. } => ("job.rejected", "JobRejected"),
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use chrono::{SubsecRound as _, TimeDelta, Utc};
 use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, LeaseId, LedgerId, ProjectId, TenantId};
-use holdfast_jobs::domain::job::{Facts, Job, Progressed, Queue, State, StateName, Tier, Time};
+use holdfast_jobs::domain::job::{Facts, Job, Queue, State, StateName, Tier, Time};
 use holdfast_jobs::domain::payload::Payload;
-use holdfast_jobs::domain::submission::{KeyScope, Submission};
+use holdfast_jobs::domain::submission::{HumanLimits, KeyScope, Submission};
 use holdfast_jobs::domain::transition::{self, Cause, Command, Presented, Refusal, Take, Transition};
 use holdfast_jobs::store::answers::{Asked as AskedBefore, answers_recorded};
+use holdfast_jobs::store::approvals::{approval_insert, approvals_list};
 use holdfast_jobs::store::claim::{Cursor, RunningLimits, Wanted, candidates_scan};
 use holdfast_jobs::store::lease::{Extension, leases_extend_if_held};
 use holdfast_jobs::store::maintenance::{delayed_promote_if_due, leases_expired_lock};
@@ -19,6 +20,7 @@ use holdfast_jobs::store::submit::{
     Candidate, Intake, New, jobs_insert, key_heads_claim_if_free, project_slots_create,
 };
 use holdfast_jobs::store::transitions::{Locked, LockedIds, Step, jobs_load, jobs_lock, transitions_persist};
+use holdfast_jobs::store::waits::waits_due_lock;
 use holdfast_jobs::wire::event::encode;
 use holdfast_pg::{AppDb, TaskDb, TenantScope, Tx};
 use holdfast_testkit::Database;
@@ -28,6 +30,8 @@ use crate::support::{INTENT, PROJECT, fresh_key, rows, tenant};
 
 const WORKER: &str = "worker-1";
 const ROWS_MAX: i64 = 100_000;
+pub const HUMAN_BUDGET: TimeDelta = TimeDelta::minutes(2);
+const MAX_AGE: TimeDelta = TimeDelta::minutes(10);
 
 /// The store's handles. One for each test: background work sees every tenant of its database.
 pub struct Store {
@@ -56,6 +60,8 @@ pub struct Terms {
     pub run_budget_ms: i64,
     /// Not before a minute from now.
     pub is_delayed: bool,
+    /// It waits for a decision first.
+    pub is_dangerous: bool,
 }
 
 pub struct Project<'s> {
@@ -113,7 +119,7 @@ impl<'s> Project<'s> {
         }
         tx.commit().await?;
         let payload = submission.payload.clone();
-        self.jobs.push(Oracle::new(queued(candidate.job_id, submission, created_at), payload));
+        self.jobs.push(Oracle::new(submitted(candidate.job_id, submission, created_at), payload));
         Ok(())
     }
 
@@ -129,9 +135,14 @@ impl<'s> Project<'s> {
                 key: IdempotencyKey::parse(&fresh_key())?,
             },
             queue: terms.queue,
-            tier: Tier::A,
+            tier: if terms.is_dangerous { Tier::C } else { Tier::A },
             priority: terms.priority,
             run_after: terms.is_delayed.then(later),
+            human: terms
+                .is_dangerous
+                .then_some(HumanLimits { budget_ms: HUMAN_BUDGET.num_milliseconds(), max_age: MAX_AGE }),
+            resubmits: None,
+            parent: None,
             max_attempts: terms.max_attempts,
             run_budget_ms: terms.run_budget_ms,
             payload: Payload { data: fresh_key().into(), content_type: "text/plain".to_owned() },
@@ -191,23 +202,39 @@ impl<'s> Project<'s> {
         let job_ids: Vec<_> = asked.iter().map(|(index, _)| self.jobs[*index].job_id().as_uuid()).collect();
         let locked = jobs_lock(&mut tx, &job_ids, &vec![self.tenant.to_string(); job_ids.len()]).await?;
         let mut loaded = by_id(jobs_load(&mut tx, &locked).await?);
-        let (mut outcomes, mut steps) = (Vec::new(), Vec::new());
+        let (mut outcomes, mut steps, mut records) = (Vec::new(), Vec::new(), Vec::new());
         for (index, command) in asked {
             let oracle = &self.jobs[*index];
             let Locked { job, now, .. } = loaded.remove(&oracle.job_id()).context("a job is not there")?;
             let worker_id = holder(&job);
-            let decided = command.decide(oracle.job.clone(), now, chance);
-            let decided = agreed(decided, command.decide(job, now, chance)).context(format!("{command:?}"))?;
-            if decided.is_err() {
+            let earlier = approvals_list(&mut tx, oracle.job_id(), std::slice::from_ref(&self.tenant)).await?;
+            let earlier = agreed(oracle.approvals.clone(), earlier)?;
+            let before = oracle.state();
+            let decided = command.decide(oracle.job.clone(), &earlier, now, chance);
+            let decided =
+                agreed(decided, command.decide(job, &earlier, now, chance)).context(format!("{command:?}"))?;
+            if decided.is_err() && !matches!(command, Asked::Decide { .. }) {
                 self.recorded(&mut tx, oracle, command).await?;
             }
-            outcomes.push(decided.as_ref().map(|transition| transition.after.state.name()).map_err(|refusal| *refusal));
-            if let Ok(transition) = decided {
+            let state = |moves: &Vec<Transition>| moves.last().map_or(before, |last| last.after.state.name());
+            outcomes.push(decided.as_ref().map(state).map_err(|refusal| *refusal));
+            let moves = decided.unwrap_or_default();
+            if !moves.is_empty()
+                && let Some(record) = command.record(earlier.len() + 1, now)
+            {
+                approval_insert(&mut tx, &oracle.job.facts, &record).await?;
+                records.push((*index, record));
+            }
+            for transition in moves {
                 let command = Command { key: command.command_key(), hash: command.hash(), idempotency_key: None };
-                steps.push(Step { transition, cause: cause("alice", worker_id, Some(command))?, queued_since: None });
+                let cause = cause("alice", worker_id.clone(), Some(command))?;
+                steps.push(Step { transition, cause, queued_since: None });
             }
         }
         self.persist(tx, steps).await?;
+        for (index, record) in records {
+            self.jobs[index].approvals.push(record);
+        }
         for (index, command) in asked {
             self.jobs[*index].last_asked = Some(command.clone());
         }
@@ -292,6 +319,30 @@ impl<'s> Project<'s> {
         Ok(states)
     }
 
+    /// Ends what people did not decide in time; answers what became of it.
+    pub async fn run_out(&mut self) -> Result<Vec<StateName>> {
+        let before = self.store.clock().await?;
+        let mut tx = self.store.task.begin().await?;
+        let due = waits_due_lock(&mut tx, ROWS_MAX).await?;
+        let of_tenant = |(_, tenant): &(_, String)| *tenant == self.tenant.as_str();
+        let (job_ids, tenant_ids) = due.job_ids.into_iter().zip(due.tenant_ids).filter(of_tenant).unzip();
+        let mut loaded = by_id(jobs_load(&mut tx, &LockedIds { job_ids, tenant_ids }).await?);
+        let mut steps = Vec::new();
+        for oracle in &self.jobs {
+            let Some(Locked { job, now, .. }) = loaded.remove(&oracle.job_id()) else {
+                let over = transition::run_out(oracle.job.clone(), before);
+                ensure!(over.is_none(), "a wait that was over was left: {over:?}");
+                continue;
+            };
+            let transition = agreed(transition::run_out(oracle.job.clone(), now), transition::run_out(job, now))?;
+            let transition = transition.context("a wait that is not over was ended")?;
+            steps.push(Step { transition, cause: cause("system:decision_clock", None, None)?, queued_since: None });
+        }
+        let states = steps.iter().map(|step| step.transition.after.state.name()).collect();
+        self.persist(tx, steps).await?;
+        Ok(states)
+    }
+
     /// Queues what is due; answers how many.
     pub async fn promote(&mut self) -> Result<usize> {
         let before = self.store.clock().await?;
@@ -319,6 +370,7 @@ impl<'s> Project<'s> {
             ("job_queue", &["ready_at"]),
             ("job_delayed", &["due_at"]),
             ("job_leases", &["leased_at", "expires_at", "run_deadline"]),
+            ("job_waits", &["since", "due_at", "ends_at"]),
         ] {
             let columns: Vec<String> =
                 columns.iter().map(|column| format!("{column} = {column} - $2 * interval '1 ms'")).collect();
@@ -335,7 +387,18 @@ impl<'s> Project<'s> {
         if steps.is_empty() {
             return Ok(tx.rollback().await?);
         }
-        let handed = transitions_persist(&mut tx, &steps, encode).await?;
+        // A job's second move is persisted over what its first left.
+        let mut handed = Vec::new();
+        let (mut open, mut rounds) = (steps, Vec::new());
+        while !open.is_empty() {
+            let mut seen = std::collections::HashSet::new();
+            let (round, later): (Vec<Step>, Vec<Step>) =
+                open.into_iter().partition(|step| seen.insert(step.transition.after.facts.job_id));
+            handed.extend(transitions_persist(&mut tx, &round, encode).await?);
+            rounds.extend(round);
+            open = later;
+        }
+        let steps = rounds;
         tx.commit().await?;
         let leased = steps.iter().filter(|step| step.transition.after.state.name() == StateName::Running).count();
         ensure!(handed.len() == leased, "{} payloads were handed out for {leased} leases", handed.len());
@@ -374,7 +437,8 @@ impl<'s> Project<'s> {
     }
 }
 
-fn queued(job_id: JobId, submission: Submission, created_at: Time) -> Job {
+/// The job as its submission makes it.
+fn submitted(job_id: JobId, submission: Submission, created_at: Time) -> Job {
     let KeyScope { tenant_id, project_id, intent, actor_id, key } = submission.scope;
     let facts = Facts {
         job_id,
@@ -389,13 +453,14 @@ fn queued(job_id: JobId, submission: Submission, created_at: Time) -> Job {
         max_attempts: submission.max_attempts,
         run_budget_ms: submission.run_budget_ms,
         run_after: submission.run_after,
+        human: submission.human.map(|human| human.terms(created_at, submission.run_after)),
+        resubmits: None,
+        parent: None,
         created_at,
         request_id: submission.request_id,
         traceparent: submission.traceparent,
     };
-    let progressed =
-        Progressed { seq: 1, attempt: 0, fence: 0, run_ms: 0, last_failure: None, retry_since: None, started_at: None };
-    Job { facts, state: State::Queued, progressed }
+    transition::submit(facts, &submission.payload).after
 }
 
 async fn is_queued(store: &Store, job_id: JobId) -> Result<bool> {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
+use holdfast_ids::ApprovalId;
+use holdfast_jobs::domain::approval::Decision;
 use holdfast_jobs::domain::job::Queue;
 use holdfast_jobs::domain::payload::Payload;
 use holdfast_jobs::domain::transition::Reported;
@@ -46,6 +48,7 @@ enum Step {
         chance: f64,
     },
     Promote,
+    RunOut,
     Age {
         ms: i64,
     },
@@ -65,6 +68,7 @@ enum Command {
         whose: Whose,
     },
     Cancel,
+    Decide(Decision),
     /// The command before, once more.
     Repeat,
 }
@@ -82,6 +86,7 @@ impl Command {
                 Asked::Fail(oracle.presented(*whose), Reported { retryable: *retryable, code, message })
             }
             Self::Release { whose } => Asked::Release(oracle.presented(*whose)),
+            Self::Decide(decision) => Asked::Decide { approval_id: ApprovalId::new(), decision: *decision },
             Self::Cancel => Asked::Cancel { reason: "not needed".to_owned(), key: fresh_key() },
             Self::Repeat => oracle.last_asked.clone()?,
         })
@@ -91,13 +96,15 @@ impl Command {
 fn terms() -> impl Strategy<Value = Terms> {
     let queue = prop_oneof![3 => Just(Queue::Project), 1 => Just(Queue::Infra)];
     let run_budget_ms = prop_oneof![1 => Just(1_000), 1 => Just(60_000), 4 => Just(600_000)];
-    (queue, 0..=9_i16, 1..=4, run_budget_ms, prop::bool::weighted(0.2)).prop_map(
-        |(queue, priority, max_attempts, run_budget_ms, is_delayed)| Terms {
+    let (is_delayed, is_dangerous) = (prop::bool::weighted(0.2), prop::bool::weighted(0.4));
+    (queue, 0..=9_i16, 1..=4, run_budget_ms, is_delayed, is_dangerous).prop_map(
+        |(queue, priority, max_attempts, run_budget_ms, is_delayed, is_dangerous)| Terms {
             queue,
             priority,
             max_attempts,
             run_budget_ms,
             is_delayed,
+            is_dangerous,
         },
     )
 }
@@ -123,6 +130,10 @@ fn command() -> impl Strategy<Value = Command> {
         5 => (whose(), prop::bool::weighted(0.8)).prop_map(|(whose, retryable)| Command::Fail { whose, retryable }),
         2 => whose().prop_map(|whose| Command::Release { whose }),
         1 => Just(Command::Cancel),
+        3 => Just(Command::Decide(Decision::Approve)),
+        2 => Just(Command::Decide(Decision::Defer)),
+        1 => Just(Command::Decide(Decision::Reject)),
+        1 => Just(Command::Decide(Decision::RequestChanges)),
         2 => Just(Command::Repeat),
     ]
 }
@@ -135,6 +146,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..JOBS_MAX, whose(), ttl_ms()).prop_map(|(job, whose, ttl_ms)| Step::Extend { job, whose, ttl_ms }),
         2 => (0.0..1.0).prop_map(|chance| Step::Sweep { chance }),
         3 => Just(Step::Promote),
+        2 => Just(Step::RunOut),
         3 => prop_oneof![2 => Just(500), 6 => Just(15_000), 1 => Just(50_000), 1 => Just(400_000)].prop_map(|ms| Step::Age { ms }),
     ]
 }
@@ -168,6 +180,9 @@ impl Step {
             }
             Self::Promote => {
                 project.promote().await?;
+            }
+            Self::RunOut => {
+                project.run_out().await?;
             }
             Self::Age { ms } => project.age(TimeDelta::milliseconds(*ms)).await?,
         }

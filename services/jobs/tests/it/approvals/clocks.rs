@@ -1,0 +1,127 @@
+//! The clock of decisions, the maximum age, and reminders.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use pb::{Decision, JobState};
+
+use super::{dangerous, decide, owner};
+use crate::support::*;
+
+async fn settled(alice: &Api, job_id: &str) -> Result<pb::Job> {
+    eventually(|| async { alice.job(job_id).await.ok().filter(|job| job.finished_at.is_some()) }, SOON).await
+}
+
+/// As if this much more time had passed since the job was submitted.
+async fn age(world: &World, job_id: &str, hours: i32) -> Result<()> {
+    let waits = "UPDATE jobs.job_waits SET since = since - make_interval(hours => $2), \
+                 due_at = due_at - make_interval(hours => $2), ends_at = ends_at - make_interval(hours => $2) \
+                 WHERE job_id = $1::uuid";
+    sqlx::query(waits).bind(job_id).bind(hours).execute(world.db.admin()).await?;
+    Ok(())
+}
+
+#[test]
+fn a_decision_that_nobody_takes_times_the_job_out() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let tenant = tenant();
+        let (alice, owner) = (world.user("alice", &tenant), owner(world, &tenant));
+        let waiting = alice.submit_job(dangerous().intent("short.decision")).await?.job_id;
+        let deferred = alice.submit_job(dangerous().intent("short.decision")).await?.job_id;
+        owner.decide_job(decide(&deferred, Decision::Defer)).await?;
+        for job_id in [&waiting, &deferred] {
+            let seen = settled(&alice, job_id).await?;
+            assert_eq!((seen.state(), seen.timed_out_clock.as_str()), (JobState::TimedOut, "human"));
+            assert!(at(seen.finished_at) - at(seen.created_at) >= chrono::TimeDelta::seconds(1));
+            let last = alice.history(job_id).await?.pop().expect("a history");
+            assert_eq!(last.actor_id, "system:decision_clock");
+            refused(owner.decide_job(decide(job_id, Decision::Approve)).await, Reason::Job409AlreadyTerminal);
+        }
+        assert_eq!(rows::of_tenant(world.db.admin(), "job_waits", &tenant).await?, 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn waiting_and_deferred_time_are_one_clock_and_it_stands_still_once_approved() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let tenant = tenant();
+        let (alice, owner) = (world.user("alice", &tenant), owner(world, &tenant));
+        let job_id = alice.submit_job(dangerous()).await?.job_id;
+        age(world, &job_id, 1).await?;
+        owner.decide_job(decide(&job_id, Decision::Defer)).await?;
+        let first = owner.decide_job(decide(&job_id, Decision::Approve)).await?.approval.expect("the record");
+        // Taken back: what is left of the two hours is one.
+        let back =
+            pb::DecideJobRequest { corrects: first.approval_id.clone(), ..decide(&job_id, Decision::RequestChanges) };
+        owner.decide_job(back).await?;
+        let statement = "SELECT spent_ms FROM jobs.job_waits WHERE job_id = $1::uuid";
+        let spent_ms: i64 = sqlx::query_scalar(statement).bind(&job_id).fetch_one(world.db.admin()).await?;
+        assert!((3_600_000..3_660_000).contains(&spent_ms), "{spent_ms}");
+        let seen = alice.job(&job_id).await?;
+        assert_eq!(seen.state(), JobState::ChangesRequested);
+        assert!(at(seen.decide_by) - chrono::Utc::now() > chrono::TimeDelta::days(6), "only the maximum age runs");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_nobody_ever_runs_ends_at_the_maximum_age() -> Result<()> {
+    run(async {
+        let settings = Settings::default().set("limits.max_age_ms", 1500).set("tasks.max_age_period_ms", 50);
+        let world = World::with(settings).await?;
+        let tenant = tenant();
+        let (alice, owner) = (world.user("alice", &tenant), owner(&world, &tenant));
+        let queued = alice.submit_job(job()).await?.job_id;
+        let retrying = alice.submit_job(job().intent("slow.retry").priority(9)).await?.job_id;
+        let worker = world.worker("worker-1", &tenant);
+        let leased = worker.lease_jobs(lease_waiting(1)).await?.jobs.remove(0);
+        worker.fail_job(fail(&leased, true)).await?;
+        let sent_back = alice.submit_job(dangerous()).await?.job_id;
+        owner.decide_job(decide(&sent_back, Decision::RequestChanges)).await?;
+        let undecided = alice.submit_job(dangerous()).await?.job_id;
+        // Its age counts from when it could first have run.
+        let later = alice.submit_job(job().not_before(chrono::Utc::now() + chrono::TimeDelta::hours(1))).await?.job_id;
+        for job_id in [&queued, &sent_back, &undecided] {
+            let seen = settled(&alice, job_id).await?;
+            assert_eq!((seen.state(), seen.timed_out_clock.as_str()), (JobState::TimedOut, "age"), "{seen:?}");
+        }
+        assert_eq!(alice.job(&later).await?.state(), JobState::Queued);
+        assert!(matches!(alice.job(&retrying).await?.state(), JobState::Retrying | JobState::TimedOut));
+        let left = "SELECT count(*) FROM jobs.job_queue WHERE tenant_id = $1";
+        let left: i64 = sqlx::query_scalar(left).bind(tenant.as_str()).fetch_one(world.db.admin()).await?;
+        assert_eq!(left, 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn people_are_reminded_while_a_job_waits_and_not_while_it_is_deferred() -> Result<()> {
+    run(async {
+        let settings =
+            Settings::default().set("approvals.reminder_period_ms", 1000).set("tasks.decision_reminders_period_ms", 50);
+        let world = World::with(settings).await?;
+        let tenant = tenant();
+        let (alice, owner) = (world.user("alice", &tenant), owner(&world, &tenant));
+        let job_id = alice.submit_job(dangerous()).await?.job_id;
+        let reminders = async || -> Result<Vec<(i64, Vec<u8>)>> {
+            let statement = "SELECT key_seq, event_payload FROM jobs.outbox WHERE ordering_key = $1 ORDER BY position";
+            let key = format!("reminder:{job_id}");
+            Ok(sqlx::query_as(statement).bind(key).fetch_all(world.db.admin()).await?)
+        };
+        let two =
+            eventually(|| async { reminders().await.ok().filter(|reminders| reminders.len() >= 2) }, SOON).await?;
+        owner.decide_job(decide(&job_id, Decision::Defer)).await?;
+        let before = reminders().await?.len();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(reminders().await?.len(), before, "deferred");
+        let envelope = holdfast_events::decode(&two[1].1)?;
+        assert_eq!((envelope.event_name.as_str(), envelope.key_seq, two[1].0), ("hitl.reminder.sent", 2, 2));
+        assert_eq!(envelope.job_id, job_id);
+        let said: holdfast_proto::events::v1::HitlReminderSent = holdfast_events::unpack(&envelope)?;
+        assert!(said.decide_by.is_some() && said.waiting_since.is_some());
+        Ok(())
+    })
+}

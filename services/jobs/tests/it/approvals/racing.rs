@@ -1,0 +1,53 @@
+//! Decisions that race: one wins, whoever else decides is told what stands.
+
+use anyhow::Result;
+use holdfast_caller::Role;
+use pb::{Decision, JobState};
+
+use super::{as_role, dangerous, decide};
+use crate::support::*;
+
+#[test]
+fn of_many_decisions_at_once_one_stands() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let other = world.another_instance().await?;
+        let tenant = tenant();
+        let alice = world.user("alice", &tenant);
+        for _ in 0..20 {
+            let job_id = alice.submit_job(dangerous()).await?.job_id;
+            let kinds = [Decision::Approve, Decision::Reject, Decision::RequestChanges];
+            let calls = (0..12).map(|number: usize| {
+                let caller = as_role(world, &format!("owner-{number}"), &tenant, Role::Owner);
+                let caller = if number.is_multiple_of(2) { caller } else { caller.over(&other) };
+                let request = decide(&job_id, kinds[number % 3]);
+                async move { (kinds[number % 3], caller.decide_job(request).await) }
+            });
+            let outcomes = futures::future::join_all(calls).await;
+            let stands = alice.list_approvals(pb::ListApprovalsRequest { job_id: job_id.clone() }).await?.approvals;
+            assert_eq!(stands.len(), 1, "{stands:?}");
+            let mut taken = 0;
+            for (decision, outcome) in outcomes {
+                match outcome {
+                    Ok(decided) => {
+                        taken += usize::from(!decided.replayed);
+                        assert_eq!((decided.approval.as_ref(), decision), (stands.first(), stands[0].decision()));
+                    }
+                    refusal => {
+                        refused(refusal, Reason::Approval409DecisionConflict);
+                        assert_ne!(decision, stands[0].decision());
+                    }
+                }
+            }
+            assert_eq!(taken, 1);
+            let expected = match stands[0].decision() {
+                Decision::Approve => JobState::Queued,
+                Decision::Reject => JobState::Rejected,
+                _ => JobState::ChangesRequested,
+            };
+            let seen = alice.job(&job_id).await?;
+            assert_eq!((seen.state(), seen.seq), (expected, 2));
+        }
+        Ok(())
+    })
+}
