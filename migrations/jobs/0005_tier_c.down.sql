@@ -1,4 +1,5 @@
--- Refused by the constraints while there are jobs in states that only later versions know: end them first.
+-- Takes the decisions and the names of parents with it, as every way down takes what came with the way up; there is none in
+-- production. Refused by the constraints while there are jobs in states that earlier versions do not know.
 DROP TABLE jobs.job_waits, jobs.approvals;
 ALTER TABLE jobs.jobs
     DROP COLUMN resubmits,

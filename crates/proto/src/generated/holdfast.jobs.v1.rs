@@ -1236,7 +1236,7 @@ pub struct ListApprovalsRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListApprovalsResponse {
-    /// At most 100.
+    /// Some 100 at most.
     #[prost(message, repeated, tag = "1")]
     pub approvals: ::prost::alloc::vec::Vec<Approval>,
 }
@@ -1518,7 +1518,7 @@ pub mod job_service_client {
         }
         /// Records a person's decision about a job of tier C, and moves the job by it. Open to owners; to infra-approvers too
         /// where the job is in the infra queue or the deployment is production. Fails with APPROVAL_403_NOT_APPROVER for others;
-        /// APPROVAL_409_DECISION_CONFLICT where another decision stands (an equal one is answered with the record of the first);
+        /// APPROVAL_409_DECISION_CONFLICT where another decision stands (an equal one is recorded beside it and moves nothing);
         /// REQ_422_INVALID_STATE where the job never waited, was put off before, or can no longer be corrected;
         /// JOB_409_ALREADY_TERMINAL where its time was over; JOB_404_NOT_FOUND.
         pub async fn decide_job(
@@ -1667,7 +1667,7 @@ pub mod job_service_server {
         >;
         /// Records a person's decision about a job of tier C, and moves the job by it. Open to owners; to infra-approvers too
         /// where the job is in the infra queue or the deployment is production. Fails with APPROVAL_403_NOT_APPROVER for others;
-        /// APPROVAL_409_DECISION_CONFLICT where another decision stands (an equal one is answered with the record of the first);
+        /// APPROVAL_409_DECISION_CONFLICT where another decision stands (an equal one is recorded beside it and moves nothing);
         /// REQ_422_INVALID_STATE where the job never waited, was put off before, or can no longer be corrected;
         /// JOB_409_ALREADY_TERMINAL where its time was over; JOB_404_NOT_FOUND.
         async fn decide_job(

@@ -2,20 +2,23 @@
 
 use holdfast_caller::{Caller, Role};
 use holdfast_fault::{Fault, Reason};
-use holdfast_ids::{ApprovalId, IdempotencyKey, JobId};
+use holdfast_ids::{ActorId, ApprovalId, IdempotencyKey, JobId};
 use holdfast_pg::{TenantScope, Tx};
 
 use super::limits::ApprovalLimits;
 use super::{App, Asking, authorise, retrying};
-use crate::domain::approval::{self, Approval, Deciding, Decision, Ruling};
+use crate::domain::approval::{self, Approval, Deciding, Decision};
 use crate::domain::job::Queue;
-use crate::domain::transition::{Cause, Command, Refusal, Transition};
+use crate::domain::transition::{self, Cause, Command, Refusal, Transition};
 use crate::error::job_not_found;
 use crate::metrics;
 use crate::store::StoreError;
 use crate::store::approvals::{approval_insert, approvals_list};
 use crate::store::read::{SeenJob, Sought, job_get};
 use crate::store::transitions::{Locked, Step, jobs_load, jobs_lock, transitions_persist};
+
+/// Who ends a wait that is over.
+pub const DECISION_CLOCK: &str = "system:decision_clock";
 
 /// A decision as the caller sent it, well-formed.
 #[derive(Debug, Clone)]
@@ -112,13 +115,15 @@ impl App {
             corrects: ordered.corrects,
         };
         let facts = job.facts.clone();
-        let transitions = match approval::decide(job, &earlier, &deciding, now) {
-            Ok(Ruling::Moves(transitions)) => transitions,
-            Ok(Ruling::Stands(approval_id)) => {
-                let first = earlier.iter().find(|one| one.approval_id == approval_id).ok_or(StoreError::LostLock)?;
-                return self.replayed(&mut tx, asking, ordered.job_id, first.clone()).await.map(Ok);
+        let transitions = match approval::decide(job.clone(), &earlier, &deciding, now) {
+            Ok(transitions) => transitions,
+            Err(refusal) => {
+                if let Some(over) = transition::run_out(job, now) {
+                    transitions_persist(&mut tx, &[clock_step(over)?], self.core.encode).await?;
+                    tx.commit().await?;
+                }
+                return Ok(Err(NotTaken::Refused(refusal)));
             }
-            Err(refusal) => return Ok(Err(NotTaken::Refused(refusal))),
         };
         let approval = Approval {
             approval_id: deciding.approval_id,
@@ -162,12 +167,13 @@ impl App {
     pub async fn approvals(&self, asking: &Asking, job_id: JobId) -> Result<Vec<Approval>, Fault> {
         // Whether the caller may see the job decides about its approvals too.
         self.get(asking, job_id).await?;
-        Ok(self.core.read_db.bounded(self.approvals_once(asking, job_id)).await?)
+        // From the primary: who is refused for what stands finds it.
+        Ok(self.core.app_db.bounded(self.approvals_once(asking, job_id)).await?)
     }
 
     async fn approvals_once(&self, asking: &Asking, job_id: JobId) -> Result<Vec<Approval>, StoreError> {
         let tenants = &asking.caller.tenants;
-        let mut tx = self.core.read_db.begin(&TenantScope::new(tenants)?, asking.deadline).await?;
+        let mut tx = self.core.app_db.begin(&TenantScope::new(tenants)?, asking.deadline).await?;
         let approvals = approvals_list(&mut tx, job_id, tenants).await?;
         tx.commit().await?;
         Ok(approvals)
@@ -192,4 +198,17 @@ fn step(asking: &Asking, approval: &Approval, transition: Transition) -> Step {
         traceparent: asking.traceparent.clone(),
     };
     Step { transition, cause, queued_since: None }
+}
+
+/// What the sweep would have done a moment later.
+fn clock_step(transition: Transition) -> Result<Step, StoreError> {
+    let facts = &transition.after.facts;
+    let cause = Cause {
+        actor_id: ActorId::parse(DECISION_CLOCK).map_err(|_| StoreError::LostLock)?,
+        worker_id: None,
+        command: None,
+        request_id: facts.request_id.clone(),
+        traceparent: facts.traceparent.clone(),
+    };
+    Ok(Step { transition, cause, queued_since: None })
 }

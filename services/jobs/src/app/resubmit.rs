@@ -3,7 +3,7 @@
 use holdfast_fault::{Fault, Reason};
 use holdfast_ids::{IdempotencyKey, JobId};
 
-use super::submit::{Requested, Submitted};
+use super::submit::{Old, Requested, Submitted};
 use super::{App, Asking};
 
 impl App {
@@ -14,8 +14,6 @@ impl App {
             return Err(Fault::new(Reason::Req422InvalidState, "the job has not ended"));
         }
         let Some(payload) = old.payload else { return Err(Fault::unexpected("a job without a payload")) };
-        let terms = self.core.limits.intents.terms(&old.intent);
-        let run_budget_ms = terms.run_budget(old.tier).as_millis() as i64;
         let requested = Requested {
             tenant_id: Some(old.tenant_id),
             project_id: old.project_id,
@@ -24,12 +22,19 @@ impl App {
             tier: old.tier,
             priority: old.priority,
             run_after: None,
-            run_budget_ms: Some(old.run_budget_ms.min(run_budget_ms)),
-            max_attempts: Some(old.max_attempts.min(terms.attempts_max)),
+            // The old job stands for them: what configuration makes of them may change between a call and its repetition.
+            run_budget_ms: None,
+            max_attempts: None,
             key,
             payload,
-            resubmits: Some(job_id),
-            parent_job_id: old.parent.map(|parent| parent.job_id),
+            resubmits: Some(Old {
+                job_id,
+                run_budget_ms: old.run_budget_ms,
+                max_attempts: old.max_attempts,
+                parent: old.parent,
+                traceparent: old.traceparent,
+            }),
+            parent_job_id: None,
         };
         self.submit(asking, requested).await
     }

@@ -43,8 +43,18 @@ pub struct Requested {
     pub key: IdempotencyKey,
     pub payload: Payload,
     /// The job that this one does anew.
-    pub resubmits: Option<JobId>,
+    pub resubmits: Option<Old>,
     pub parent_job_id: Option<JobId>,
+}
+
+/// What a job that is done anew takes over from the old one.
+#[derive(Debug, Clone)]
+pub struct Old {
+    pub job_id: JobId,
+    pub run_budget_ms: i64,
+    pub max_attempts: i32,
+    pub parent: Option<Parent>,
+    pub traceparent: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +149,7 @@ impl App {
             run_after: requested.run_after,
             run_budget_ms: requested.run_budget_ms,
             max_attempts: requested.max_attempts,
-            resubmits: requested.resubmits,
+            resubmits: requested.resubmits.as_ref().map(|old| old.job_id),
             parent_job_id: requested.parent_job_id,
         };
         let payload_hash = payload_hash::of_submission(&meaning, &requested.payload)
@@ -157,6 +167,11 @@ impl App {
             i64::from(terms.attempts_max),
             "attempts",
         )?;
+        let old = requested.resubmits.as_ref();
+        // The trace of a family goes on.
+        let kin_trace = parent
+            .map(|parent| parent.traceparent.as_str())
+            .or_else(|| old.filter(|old| old.parent.is_some()).map(|old| old.traceparent.as_str()));
         Ok(Submission {
             scope: KeyScope {
                 tenant_id,
@@ -174,16 +189,19 @@ impl App {
                 budget_ms: terms.human_budget.as_millis() as i64,
                 max_age: TimeDelta::milliseconds(limits.max_age.as_millis() as i64),
             }),
-            resubmits: requested.resubmits,
-            parent: parent.map(|parent| Parent { job_id: parent.job_id, depth: depth_of(parent) + 1 }),
-            max_attempts: max_attempts as i32,
-            run_budget_ms,
+            resubmits: old.map(|old| old.job_id),
+            parent: match old {
+                Some(old) => old.parent,
+                None => parent.map(|parent| Parent { job_id: parent.job_id, depth: depth_of(parent) + 1 }),
+            },
+            max_attempts: old.map_or(max_attempts as i32, |old| old.max_attempts.min(max_attempts as i32)),
+            run_budget_ms: old.map_or(run_budget_ms, |old| old.run_budget_ms.min(run_budget_ms)),
             payload: requested.payload,
             payload_hash,
             window_ms: terms.key_window.as_millis() as i64,
             request_id: asking.request_id.clone(),
-            traceparent: match parent {
-                Some(parent) if !is_same_trace(&parent.traceparent, &asking.traceparent) => parent.traceparent.clone(),
+            traceparent: match kin_trace {
+                Some(trace) if !is_same_trace(trace, &asking.traceparent) => trace.to_owned(),
                 _ => asking.traceparent.clone(),
             },
         })

@@ -3,7 +3,7 @@
 use holdfast_ids::{ActorId, ApprovalId};
 
 use super::job::{Job, State, Time, Wait};
-use super::transition::{Command, Entry, Move, Refusal, Said, Transition};
+use super::transition::{Command, Entry, Move, Refusal, Said, Transition, run_out};
 
 named! {
     /// What a person decides.
@@ -15,7 +15,7 @@ named! {
     }
 }
 
-/// Records of one job. Corrections could go on for ever.
+/// Records of one job, beyond which those that move nothing are refused.
 pub const APPROVALS_MAX: usize = 100;
 
 /// A decision as recorded, for good.
@@ -46,35 +46,33 @@ pub struct Deciding {
     pub corrects: Option<ApprovalId>,
 }
 
-/// What comes of a decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ruling {
-    /// It is recorded, and the job moves: not at all where only the reason is corrected, twice where it is followed up or
-    /// an approval is taken back first.
-    Moves(Vec<Transition>),
-    /// The same was decided before: that record stands.
-    Stands(ApprovalId),
-}
-
-/// Decides about a job. `earlier` are its records, oldest first.
-pub fn decide(job: Job, earlier: &[Approval], deciding: &Deciding, now: Time) -> Result<Ruling, Refusal> {
-    if earlier.len() >= APPROVALS_MAX {
-        return Err(Refusal::TooManyDecisions);
+/// Decides about a job. `earlier` are its records, oldest first. Answers the moves that come of it, in their order: none where
+/// the same was decided before or only the reason is corrected, two where a deferral is followed up or an approval taken
+/// back first. The decision is recorded in any case.
+pub fn decide(job: Job, earlier: &[Approval], deciding: &Deciding, now: Time) -> Result<Vec<Transition>, Refusal> {
+    if run_out(job.clone(), now).is_some() {
+        // Too late, whether or not a sweep has come by.
+        return Err(Refusal::AlreadyTerminal);
     }
-    match deciding.corrects {
+    let moves = match deciding.corrects {
         Some(corrected) => correct(job, earlier, corrected, deciding, now),
         None => decide_anew(job, earlier, deciding, now),
+    }?;
+    // What moves the job is always taken: people can decide however often a reason was corrected.
+    if moves.is_empty() && earlier.len() >= APPROVALS_MAX {
+        return Err(Refusal::TooManyDecisions);
     }
+    Ok(moves)
 }
 
-fn decide_anew(job: Job, earlier: &[Approval], deciding: &Deciding, now: Time) -> Result<Ruling, Refusal> {
+fn decide_anew(job: Job, earlier: &[Approval], deciding: &Deciding, now: Time) -> Result<Vec<Transition>, Refusal> {
     match (&job.state, earlier.last()) {
-        (State::WaitingHumanDecision(_), _) => Ok(Ruling::Moves(vec![settle(job, earlier, deciding, now)?])),
+        (State::WaitingHumanDecision(_), _) => Ok(vec![settle(job, earlier, deciding, now)?]),
         (State::Deferred(_), _) => follow_up(job, earlier, deciding, now),
         // A job that timed out while it was put off was never decided.
         (_, Some(latest)) if latest.decision != Decision::Defer => {
             if latest.decision == deciding.decision {
-                Ok(Ruling::Stands(latest.approval_id))
+                Ok(Vec::new())
             } else {
                 Err(Refusal::DecidedOtherwise)
             }
@@ -91,29 +89,29 @@ fn correct(
     corrected: ApprovalId,
     deciding: &Deciding,
     now: Time,
-) -> Result<Ruling, Refusal> {
+) -> Result<Vec<Transition>, Refusal> {
     let Some(latest) = earlier.last().filter(|latest| latest.approval_id == corrected) else {
         return Err(Refusal::NotTheLatestDecision);
     };
     if latest.decision == deciding.decision {
-        return Ok(Ruling::Moves(Vec::new()));
+        return Ok(Vec::new());
     }
     match (latest.decision, &job.state) {
         (Decision::Defer, State::Deferred(_)) => follow_up(job, earlier, deciding, now),
         (Decision::Approve, State::Queued) if job.progressed.attempt == 0 && job.progressed.fence == 0 => {
             let reopened = reopen(job, deciding.approval_id, "approval taken back", now)?;
             let settled = settle(reopened.after.clone(), earlier, deciding, now)?;
-            Ok(Ruling::Moves(vec![reopened, settled]))
+            Ok(vec![reopened, settled])
         }
         _ => Err(Refusal::DecisionTookEffect),
     }
 }
 
 /// deferred -> waiting_human_decision -> what is decided now.
-fn follow_up(job: Job, earlier: &[Approval], deciding: &Deciding, now: Time) -> Result<Ruling, Refusal> {
+fn follow_up(job: Job, earlier: &[Approval], deciding: &Deciding, now: Time) -> Result<Vec<Transition>, Refusal> {
     let reopened = reopen(job, deciding.approval_id, "followed up", now)?;
     let settled = settle(reopened.after.clone(), earlier, deciding, now)?;
-    Ok(Ruling::Moves(vec![reopened, settled]))
+    Ok(vec![reopened, settled])
 }
 
 /// deferred, queued -> waiting_human_decision.

@@ -16,6 +16,9 @@ const CANONICAL_JSON: u8 = 1;
 const RAW: u8 = 2;
 const RESERVATION_CANONICAL_JSON: u8 = 3;
 const RESERVATION_RAW: u8 = 4;
+/// Of submissions that name another job: a parent, or the one that they do anew.
+const KIN_CANONICAL_JSON: u8 = 5;
+const KIN_RAW: u8 = 6;
 
 pub type PayloadHash = [u8; 32];
 
@@ -31,7 +34,8 @@ pub enum JsonError {
 /// The hash of a submission: what it means, then its payload.
 pub fn of_submission(meaning: &Meaning<'_>, payload: &Payload) -> Result<PayloadHash, JsonError> {
     let form = Form::of(&payload.data, &payload.content_type)?;
-    let mut hasher = form.begin(CANONICAL_JSON, RAW, &payload.content_type);
+    let (canonical, raw) = if meaning.has_kin() { (KIN_CANONICAL_JSON, KIN_RAW) } else { (CANONICAL_JSON, RAW) };
+    let mut hasher = form.begin(canonical, raw, &payload.content_type);
     meaning.feed(|field| feed(&mut hasher, field));
     Ok(form.end(hasher, &payload.data))
 }

@@ -82,6 +82,11 @@ pub struct Meaning<'a> {
 }
 
 impl Meaning<'_> {
+    /// Whether it names another job. Such meanings are hashed under a form of their own.
+    pub fn has_kin(&self) -> bool {
+        self.resubmits.is_some() || self.parent_job_id.is_some()
+    }
+
     /// Feeds every field, absent ones included, so that no two meanings give one sequence.
     pub fn feed(&self, mut field: impl FnMut(&[u8])) {
         fn optional(value: Option<i64>) -> Vec<u8> {
@@ -94,8 +99,10 @@ impl Meaning<'_> {
         field(&optional(self.run_after.map(|at| at.timestamp_micros())));
         field(&optional(self.run_budget_ms));
         field(&optional(self.max_attempts.map(i64::from)));
-        let id = |job_id: Option<JobId>| job_id.map_or_else(Vec::new, |job_id| job_id.as_uuid().into_bytes().to_vec());
-        field(&id(self.resubmits));
-        field(&id(self.parent_job_id));
+        if self.has_kin() {
+            let id = |job_id: Option<JobId>| job_id.map_or_else(Vec::new, |id| id.as_uuid().into_bytes().to_vec());
+            field(&id(self.resubmits));
+            field(&id(self.parent_job_id));
+        }
     }
 }

@@ -71,6 +71,8 @@ pub struct Handed {
 
 /// Persists transitions of locked jobs: all of them, each with its history row and its event, or none.
 pub async fn transitions_persist(tx: &mut Tx, steps: &[Step], encode: EncodeEvent) -> Result<Vec<Handed>, StoreError> {
+    // Before the statement that locks the projects: nobody waits for a row while he holds those.
+    waits_put(tx, steps.iter().map(|step| &step.transition.after)).await?;
     let mut c = Columns::default();
     for step in steps {
         c.push(step, encode);
@@ -122,7 +124,6 @@ pub async fn transitions_persist(tx: &mut Tx, steps: &[Step], encode: EncodeEven
     if rows.len() != steps.len() {
         return Err(StoreError::LostLock);
     }
-    waits_put(tx, steps.iter().map(|step| &step.transition.after)).await?;
     Ok(rows
         .into_iter()
         .filter_map(|row| {

@@ -6,6 +6,7 @@ use holdfast_ids::ActorId;
 use holdfast_runtime::tasks::Report;
 
 use crate::app::Core;
+use crate::app::decide::DECISION_CLOCK;
 use crate::domain::transition::{self, Cause, Transition};
 use crate::metrics;
 use crate::store::StoreError;
@@ -19,7 +20,7 @@ const ROUNDS_MAX: usize = 20;
 
 /// Times out jobs that wait for people longer than they may.
 pub(super) async fn decisions(core: &Core) -> Result<Report, Fault> {
-    rounds(core, "system:decision_clock", Which::Undecided).await
+    rounds(core, DECISION_CLOCK, Which::Undecided).await
 }
 
 /// Times out jobs that nobody has run by the maximum age.

@@ -2,12 +2,13 @@
 WITH waiting AS (
     SELECT job_id, tenant_id FROM jobs.job_queue
     UNION ALL
-    SELECT job_id, tenant_id FROM jobs.job_delayed WHERE due_at <= clock_timestamp() + interval '1 day'
+    SELECT job_id, tenant_id FROM jobs.job_delayed
 )
 SELECT job.job_id, job.tenant_id
 FROM waiting
 JOIN jobs.jobs AS job ON job.job_id = waiting.job_id AND job.tenant_id = waiting.tenant_id
-WHERE waiting.job_id < jobs.uuid7_floor(clock_timestamp() - $1::int8 * interval '1 millisecond')
-    AND greatest(job.created_at, job.run_after) <= clock_timestamp() - $1::int8 * interval '1 millisecond'
+WHERE waiting.job_id < jobs.uuid7_floor(statement_timestamp() - $1::int8 * interval '1 millisecond')
+    AND greatest(job.created_at, job.run_after) <= statement_timestamp() - $1::int8 * interval '1 millisecond'
+    AND job.state IN ('queued', 'retrying')
 LIMIT $2
 FOR NO KEY UPDATE OF job SKIP LOCKED

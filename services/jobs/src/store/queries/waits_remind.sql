@@ -1,7 +1,7 @@
 -- Takes the reminders that are due, one a job however many were missed, and answers what they say.
 WITH due AS (
     SELECT wait.job_id, clock_timestamp() AS now FROM jobs.job_waits AS wait
-    WHERE wait.reminds
+    WHERE wait.reminds AND wait.due_at > statement_timestamp()
         AND coalesce(wait.reminded_at, wait.since) <= clock_timestamp() - $1::int8 * interval '1 millisecond'
     LIMIT $2
     FOR NO KEY UPDATE SKIP LOCKED

@@ -1,7 +1,5 @@
 //! The clock of decisions, the maximum age, and reminders.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use pb::{Decision, JobState};
 
@@ -44,6 +42,22 @@ fn a_decision_that_nobody_takes_times_the_job_out() -> Result<()> {
 }
 
 #[test]
+fn a_decision_after_the_time_for_it_comes_too_late_whoever_notices() -> Result<()> {
+    run(async {
+        let settings = Settings::default().set("tasks.decision_clock_period_ms", 3_600_000);
+        let world = World::with(settings).await?;
+        let tenant = tenant();
+        let (alice, owner) = (world.user("alice", &tenant), owner(&world, &tenant));
+        let job_id = alice.submit_job(dangerous()).await?.job_id;
+        age(&world, &job_id, 3).await?;
+        refused(owner.decide_job(decide(&job_id, Decision::Approve)).await, Reason::Job409AlreadyTerminal);
+        let seen = alice.job(&job_id).await?;
+        assert_eq!((seen.state(), seen.timed_out_clock.as_str()), (JobState::TimedOut, "human"));
+        Ok(())
+    })
+}
+
+#[test]
 fn waiting_and_deferred_time_are_one_clock_and_it_stands_still_once_approved() -> Result<()> {
     run(async {
         let world = World::shared().await?;
@@ -53,13 +67,21 @@ fn waiting_and_deferred_time_are_one_clock_and_it_stands_still_once_approved() -
         age(world, &job_id, 1).await?;
         owner.decide_job(decide(&job_id, Decision::Defer)).await?;
         let first = owner.decide_job(decide(&job_id, Decision::Approve)).await?.approval.expect("the record");
-        // Taken back: what is left of the two hours is one.
+        // Taken back: an hour is left of the two.
         let back =
             pb::DecideJobRequest { corrects: first.approval_id.clone(), ..decide(&job_id, Decision::RequestChanges) };
+        let history = alice.history(&job_id).await?.len();
         owner.decide_job(back).await?;
         let statement = "SELECT spent_ms FROM jobs.job_waits WHERE job_id = $1::uuid";
         let spent_ms: i64 = sqlx::query_scalar(statement).bind(&job_id).fetch_one(world.db.admin()).await?;
         assert!((3_600_000..3_660_000).contains(&spent_ms), "{spent_ms}");
+        let payload = "SELECT event_payload FROM jobs.outbox WHERE ordering_key = $1 AND key_seq = $2";
+        let reopened: Vec<u8> =
+            sqlx::query_scalar(payload).bind(&job_id).bind(history as i64 + 1).fetch_one(world.db.admin()).await?;
+        let reopened: holdfast_proto::events::v1::JobWaitingHumanDecision =
+            holdfast_events::unpack(&holdfast_events::decode(&reopened)?)?;
+        let left = at(reopened.decide_by) - chrono::Utc::now();
+        assert!(left > chrono::TimeDelta::minutes(58) && left <= chrono::TimeDelta::hours(1), "{left}");
         let seen = alice.job(&job_id).await?;
         assert_eq!(seen.state(), JobState::ChangesRequested);
         assert!(at(seen.decide_by) - chrono::Utc::now() > chrono::TimeDelta::days(6), "only the maximum age runs");
@@ -84,12 +106,11 @@ fn what_nobody_ever_runs_ends_at_the_maximum_age() -> Result<()> {
         let undecided = alice.submit_job(dangerous()).await?.job_id;
         // Its age counts from when it could first have run.
         let later = alice.submit_job(job().not_before(chrono::Utc::now() + chrono::TimeDelta::hours(1))).await?.job_id;
-        for job_id in [&queued, &sent_back, &undecided] {
+        for job_id in [&queued, &retrying, &sent_back, &undecided] {
             let seen = settled(&alice, job_id).await?;
             assert_eq!((seen.state(), seen.timed_out_clock.as_str()), (JobState::TimedOut, "age"), "{seen:?}");
         }
         assert_eq!(alice.job(&later).await?.state(), JobState::Queued);
-        assert!(matches!(alice.job(&retrying).await?.state(), JobState::Retrying | JobState::TimedOut));
         let left = "SELECT count(*) FROM jobs.job_queue WHERE tenant_id = $1";
         let left: i64 = sqlx::query_scalar(left).bind(tenant.as_str()).fetch_one(world.db.admin()).await?;
         assert_eq!(left, 0);
@@ -106,17 +127,19 @@ fn people_are_reminded_while_a_job_waits_and_not_while_it_is_deferred() -> Resul
         let tenant = tenant();
         let (alice, owner) = (world.user("alice", &tenant), owner(&world, &tenant));
         let job_id = alice.submit_job(dangerous()).await?.job_id;
-        let reminders = async || -> Result<Vec<(i64, Vec<u8>)>> {
+        let reminders = async |job_id: &str| -> Result<Vec<(i64, Vec<u8>)>> {
             let statement = "SELECT key_seq, event_payload FROM jobs.outbox WHERE ordering_key = $1 ORDER BY position";
             let key = format!("reminder:{job_id}");
             Ok(sqlx::query_as(statement).bind(key).fetch_all(world.db.admin()).await?)
         };
-        let two =
-            eventually(|| async { reminders().await.ok().filter(|reminders| reminders.len() >= 2) }, SOON).await?;
+        let two = eventually(|| async { reminders(&job_id).await.ok().filter(|reminders| reminders.len() >= 2) }, SOON)
+            .await?;
         owner.decide_job(decide(&job_id, Decision::Defer)).await?;
-        let before = reminders().await?.len();
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        assert_eq!(reminders().await?.len(), before, "deferred");
+        let before = reminders(&job_id).await?.len();
+        // Another job's reminders tell the time.
+        let other = alice.submit_job(dangerous()).await?.job_id;
+        eventually(|| async { reminders(&other).await.ok().filter(|reminders| reminders.len() >= 2) }, SOON).await?;
+        assert_eq!(reminders(&job_id).await?.len(), before, "deferred");
         let envelope = holdfast_events::decode(&two[1].1)?;
         assert_eq!((envelope.event_name.as_str(), envelope.key_seq, two[1].0), ("hitl.reminder.sent", 2, 2));
         assert_eq!(envelope.job_id, job_id);

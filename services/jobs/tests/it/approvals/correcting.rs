@@ -102,6 +102,7 @@ fn records_do_not_grow_for_ever() -> Result<()> {
             assert_eq!(latest.number, number);
         }
         refused(owner.decide_job(correct(&latest, Decision::Reject)).await, Reason::Req422InvalidState);
+        refused(owner.decide_job(decide(&job_id, Decision::Reject)).await, Reason::Req422InvalidState);
         assert_eq!(approvals(&alice, &job_id).await?.len(), 100);
         Ok(())
     })

@@ -154,14 +154,21 @@ fn a_repeated_decision_is_answered_the_same_and_another_is_a_conflict() -> Resul
         assert_eq!((again.replayed, &again.approval), (true, &first.approval));
         let other = pb::DecideJobRequest { reason: "on second thoughts".to_owned(), ..request.clone() };
         refused(olga.decide_job(other).await, Reason::Job409IdempotencyConflict);
-        // The same decision of somebody else: the first stands, and its record is the answer.
-        let agreed = oscar.decide_job(decide(&job_id, Decision::Approve)).await?;
-        assert_eq!((agreed.replayed, &agreed.approval), (true, &first.approval));
+        // The same decision of somebody else is recorded beside the first, and moves nothing.
+        let agreeing = decide(&job_id, Decision::Approve);
+        let agreed = oscar.decide_job(agreeing.clone()).await?;
+        let (seen, second) = (agreed.job.expect("the job"), agreed.approval.expect("the record"));
+        assert_eq!((agreed.replayed, second.number, seen.seq), (false, 2, 2));
         for decision in [Decision::Reject, Decision::RequestChanges, Decision::Defer] {
             refused(oscar.decide_job(decide(&job_id, decision)).await, Reason::Approval409DecisionConflict);
         }
         let listed = alice.list_approvals(pb::ListApprovalsRequest { job_id: job_id.clone() }).await?.approvals;
-        assert_eq!(listed, first.approval.into_iter().collect::<Vec<_>>());
+        assert_eq!(listed, first.approval.into_iter().chain([second.clone()]).collect::<Vec<_>>());
+        // Whatever comes after it: its repetition decides nothing.
+        olga.decide_job(super::correct(&second, Decision::Defer)).await?;
+        let again = oscar.decide_job(agreeing).await?;
+        assert_eq!((again.replayed, again.approval), (true, Some(second)));
+        assert_eq!(alice.job(&job_id).await?.state(), JobState::Deferred);
         Ok(())
     })
 }

@@ -50,3 +50,25 @@ fn a_rejected_job_that_is_resubmitted_waits_for_people_again() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_child_whose_parent_is_out_of_reach_is_done_anew_all_the_same() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let tenant = tenant();
+        let (alice, owner) = (world.user("alice", &tenant), owner(world, &tenant));
+        let parent = alice.submit_job(job()).await?.job_id;
+        let child = pb::SubmitJobRequest { parent_job_id: parent.clone(), ..job().project("beta") };
+        let old = alice.submit_job(child).await?.job_id;
+        owner.decide_job(decide(&old, pb::Decision::Reject)).await?;
+        let beta = holdfast_ids::ProjectId::parse("beta")?;
+        let of_beta = world.caller(user("alice", &tenant).projects([beta]));
+        let anew = of_beta.resubmit_job(resubmit(&old, "again")).await?.job.expect("the new job");
+        let seen = of_beta.job(&anew.job_id).await?;
+        assert_eq!(
+            (seen.parent_job_id.as_str(), seen.depth, seen.state()),
+            (parent.as_str(), 1, JobState::WaitingHumanDecision)
+        );
+        Ok(())
+    })
+}

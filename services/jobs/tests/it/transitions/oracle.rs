@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use holdfast_ids::{ActorId, ApprovalId, JobId, LeaseId};
-use holdfast_jobs::domain::approval::{self, Approval, Deciding, Decision, Ruling};
+use holdfast_jobs::domain::approval::{self, Approval, Deciding, Decision};
 use holdfast_jobs::domain::job::{Job, State, StateName, Time};
 use holdfast_jobs::domain::payload::Payload;
 use holdfast_jobs::domain::retry::RetryPolicy;
@@ -64,10 +64,7 @@ impl Asked {
             Self::Decide { approval_id, decision } => {
                 let reason = "as discussed".to_owned();
                 let deciding = Deciding { approval_id, decision, reason, corrects: None };
-                return Ok(match approval::decide(job, earlier, &deciding, now)? {
-                    Ruling::Moves(transitions) => transitions,
-                    Ruling::Stands(_) => Vec::new(),
-                });
+                return approval::decide(job, earlier, &deciding, now);
             }
         };
         moved.map(|transition| vec![transition])

@@ -218,14 +218,13 @@ impl<'s> Project<'s> {
             }
             let state = |moves: &Vec<Transition>| moves.last().map_or(before, |last| last.after.state.name());
             outcomes.push(decided.as_ref().map(state).map_err(|refusal| *refusal));
-            let moves = decided.unwrap_or_default();
-            if !moves.is_empty()
+            if decided.is_ok()
                 && let Some(record) = command.record(earlier.len() + 1, now)
             {
                 approval_insert(&mut tx, &oracle.job.facts, &record).await?;
                 records.push((*index, record));
             }
-            for transition in moves {
+            for transition in decided.unwrap_or_default() {
                 let command = Command { key: command.command_key(), hash: command.hash(), idempotency_key: None };
                 let cause = cause("alice", worker_id.clone(), Some(command))?;
                 steps.push(Step { transition, cause, queued_since: None });
@@ -385,7 +384,7 @@ impl<'s> Project<'s> {
 
     async fn persist(&mut self, mut tx: Tx, steps: Vec<Step>) -> Result<()> {
         if steps.is_empty() {
-            return Ok(tx.rollback().await?);
+            return Ok(tx.commit().await?);
         }
         // A job's second move is persisted over what its first left.
         let mut handed = Vec::new();
