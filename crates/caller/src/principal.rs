@@ -143,24 +143,23 @@ impl Caller {
     }
 
     pub fn require_tenant(&self, tenant: &TenantId) -> Result<(), Fault> {
-        allow(self.tenants.binary_search(tenant).is_ok(), || format!("the token is not for tenant {tenant}"))
+        within(self.tenants.binary_search(tenant).is_ok(), "tenant")
     }
 
     pub fn require_project(&self, project: &ProjectId) -> Result<(), Fault> {
-        allow(self.projects.contains(project), || format!("the token is not for project {project}"))
+        within(self.projects.contains(project), "project")
     }
 
     pub fn require_intent(&self, intent: &Intent) -> Result<(), Fault> {
-        let allowed = self.intents.as_ref().is_none_or(|intents| intents.contains(intent));
-        allow(allowed, || format!("the token is not for intent {intent}"))
+        within(self.intents.as_ref().is_none_or(|intents| intents.contains(intent)), "intent")
     }
 
     pub fn require_tier(&self, tier: Tier) -> Result<(), Fault> {
-        let allowed = self.max_tier.is_none_or(|max_tier| tier <= max_tier);
-        allow(allowed, || format!("the token is not for tier {}", tier.as_str()))
+        within(self.max_tier.is_none_or(|max_tier| tier <= max_tier), "risk tier")
     }
 }
 
-fn allow(allowed: bool, refusal: impl FnOnce() -> String) -> Result<(), Fault> {
-    if allowed { Ok(()) } else { Err(Fault::new(Reason::Auth403Scope, refusal())) }
+/// Says nothing of what was asked for: what is another's is refused as what is nobody's.
+fn within(scope: bool, what: &'static str) -> Result<(), Fault> {
+    if scope { Ok(()) } else { Err(Fault::new(Reason::Auth403Scope, format!("the token is not for this {what}"))) }
 }

@@ -12,9 +12,8 @@ pub(crate) fn describe() {
     describe_counter!("jobs_submissions_refused_total", "Submissions refused, by cause: outbox, depth");
     describe_counter!("jobs_queue_soft_limit_total", "Batches that found a queue over its soft limit");
     describe_counter!("jobs_stale_answers_refused_total", "Answers of workers that no longer held the lease");
-    describe_counter!("jobs_leases_expired_total", "Leases that ran out");
+    describe_counter!("jobs_swept_total", "Jobs moved because a time was over, by the sweep that found them");
     describe_counter!("jobs_decisions_total", "Decisions about jobs of tier C, by decision");
-    describe_counter!("jobs_timed_out_total", "Jobs that nobody decided about or ran in time");
     describe_counter!("jobs_claims_failed_total", "Claims that failed");
     describe_counter!("jobs_transactions_retried_total", "Transactions run again after a conflict");
     describe_histogram!("jobs_pickup_ms", Unit::Milliseconds, "From ready to leased");
@@ -44,16 +43,12 @@ pub(crate) fn stale_answer_refused() {
     counter!("jobs_stale_answers_refused_total").increment(1);
 }
 
-pub(crate) fn lease_expired() {
-    counter!("jobs_leases_expired_total").increment(1);
+pub(crate) fn swept(by: &'static str) {
+    counter!("jobs_swept_total", "by" => by).increment(1);
 }
 
 pub(crate) fn decided(decision: Decision) {
     counter!("jobs_decisions_total", "decision" => decision.as_str()).increment(1);
-}
-
-pub(crate) fn timed_out(jobs: usize) {
-    counter!("jobs_timed_out_total").increment(jobs as u64);
 }
 
 pub(crate) fn claim_failed() {

@@ -15,7 +15,7 @@ use super::lease::Leased;
 use super::{Asking, Core, authorise, blames_an_item, is_same_trace, latest, retrying};
 use crate::domain::job::{Job, State, StateName, Time};
 use crate::domain::payload::Payload;
-use crate::domain::payload_hash::check_json;
+use crate::domain::payload_hash::{check_json, of_fields};
 use crate::domain::transition::{self, Cause, Command, Presented, Refusal, Reported, Transition};
 use crate::error::{bad_json, job_not_found};
 use crate::metrics;
@@ -42,26 +42,14 @@ pub enum Verdict {
 impl Verdict {
     /// What tells one answer from another under the same lease.
     fn hash(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
-        let mut feed = |field: &[u8]| {
-            hasher.update(&(field.len() as u64).to_le_bytes());
-            hasher.update(field);
-        };
         match self {
-            Self::Complete(result) => {
-                feed(b"complete");
-                feed(result.content_type.as_bytes());
-                feed(&result.data);
-            }
+            Self::Complete(result) => of_fields([&b"complete"[..], result.content_type.as_bytes(), &result.data]),
             Self::Fail(reported) => {
-                feed(b"fail");
-                feed(&[u8::from(reported.retryable)]);
-                feed(reported.code.as_bytes());
-                feed(reported.message.as_bytes());
+                let retryable = [u8::from(reported.retryable)];
+                of_fields([&b"fail"[..], &retryable, reported.code.as_bytes(), reported.message.as_bytes()])
             }
-            Self::Release => feed(b"release"),
+            Self::Release => of_fields([&b"release"[..]]),
         }
-        *hasher.finalize().as_bytes()
     }
 
     fn bytes(&self) -> usize {
@@ -214,7 +202,7 @@ impl Answers {
         for index in round {
             let item = &items[*index];
             let decided = match loaded.remove(&item.lease.job_id) {
-                Some(locked) if authorise::has_project(&item.caller, &locked.job.facts.project_id) => {
+                Some(locked) if item.caller.projects.contains(&locked.job.facts.project_id) => {
                     let tenant_id = locked.job.facts.tenant_id.to_string();
                     let worker_id = holder(&locked.job);
                     self.decide(item, locked)

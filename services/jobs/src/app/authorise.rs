@@ -1,35 +1,28 @@
-//! What a verified caller may do here, beyond the access table: tenants, projects, intents, tiers.
+//! What a verified caller may do here, beyond the access table and what [`Caller`] says of itself.
 
 use holdfast_caller::{Caller, Projects};
 use holdfast_fault::{Fault, Reason};
-use holdfast_ids::{Intent, ProjectId, TenantId};
+use holdfast_ids::{Intent, TenantId};
 
 use super::limits::Limits;
 use crate::domain::job::{Queue, Tier};
 use crate::store::claim::Wanted;
 
-fn out_of_scope(what: &'static str) -> Fault {
-    Fault::new(Reason::Auth403Scope, format!("the token is not for this {what}"))
+impl From<Tier> for holdfast_caller::Tier {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::A => Self::A,
+            Tier::B => Self::B,
+            Tier::C => Self::C,
+        }
+    }
 }
 
 /// The tenant a request is for: the one it names, or the only one of the token.
 pub fn tenant(caller: &Caller, named: Option<TenantId>) -> Result<TenantId, Fault> {
-    match (named, caller.tenants.as_slice()) {
-        (Some(tenant), tenants) if tenants.contains(&tenant) => Ok(tenant),
-        (Some(_), _) => Err(out_of_scope("tenant")),
-        (None, [tenant]) => Ok(tenant.clone()),
-        (None, _) => Err(Fault::missing("tenant_id")),
-    }
-}
-
-pub fn project(caller: &Caller, project: &ProjectId) -> Result<(), Fault> {
-    if has_project(caller, project) { Ok(()) } else { Err(out_of_scope("project")) }
-}
-
-pub fn has_project(caller: &Caller, project: &ProjectId) -> bool {
-    match &caller.projects {
-        Projects::All => true,
-        Projects::Some(projects) => projects.contains(project),
+    match named {
+        Some(tenant) => caller.require_tenant(&tenant).map(|()| tenant),
+        None => caller.sole_tenant().cloned().ok_or_else(|| Fault::missing("tenant_id")),
     }
 }
 
@@ -39,19 +32,6 @@ pub fn projects(caller: &Caller) -> Vec<String> {
         Projects::All => Vec::new(),
         Projects::Some(projects) => projects.iter().map(ToString::to_string).collect(),
     }
-}
-
-/// An agent acts for the intents that its token names.
-pub fn agent_intent(caller: &Caller, intent: &Intent) -> Result<(), Fault> {
-    let allowed = caller.intents.as_ref().is_none_or(|intents| intents.contains(intent));
-    if allowed { Ok(()) } else { Err(out_of_scope("intent")) }
-}
-
-/// An agent submits the intents and up to the tier that its token names.
-pub fn agent_profile(caller: &Caller, intent: &Intent, tier: Tier) -> Result<(), Fault> {
-    agent_intent(caller, intent)?;
-    let above = caller.max_tier.is_some_and(|max| tier.as_str() > max.as_str());
-    if above { Err(out_of_scope("risk tier")) } else { Ok(()) }
 }
 
 /// What a worker may lease of what it asks for. Workers of the platform tenant get tenants by configuration, all get
@@ -75,11 +55,11 @@ pub fn worker(
     tenants.sort();
     tenants.dedup();
     if tenants.is_empty() {
-        return Err(out_of_scope("tenant"));
+        return Err(Fault::new(Reason::Auth403Scope, "the token is for no tenant to lease from"));
     }
     // From here on an empty list of projects means all of them.
     if matches!(&caller.projects, Projects::Some(projects) if projects.is_empty()) {
-        return Err(out_of_scope("project"));
+        return Err(Fault::new(Reason::Auth403Scope, "the token is for no project"));
     }
     let intents = granted_intents(&grants, intents, any_intent)?;
     Ok(Wanted { tenants, queues, intents, projects: projects(caller) })

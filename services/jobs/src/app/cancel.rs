@@ -4,7 +4,7 @@ use holdfast_fault::Fault;
 use holdfast_ids::{IdempotencyKey, JobId};
 use holdfast_pg::TenantScope;
 
-use super::{App, Asking, authorise, retrying};
+use super::{App, Asking, retrying};
 use crate::domain::transition::{self, Cause, Command, Refusal};
 use crate::error::job_not_found;
 use crate::store::StoreError;
@@ -61,7 +61,7 @@ impl App {
         let mut tx = self.core.app_db.begin(&TenantScope::new(&caller.tenants)?, asking.deadline).await?;
         let locked = jobs_lock(&mut tx, &[job_id.as_uuid()], &[asking.tenants()]).await?;
         let Some(locked) = jobs_load(&mut tx, &locked).await?.pop() else { return Ok(Outcome::NotFound) };
-        if !authorise::has_project(caller, &locked.job.facts.project_id) {
+        if !caller.projects.contains(&locked.job.facts.project_id) {
             return Ok(Outcome::NotFound);
         }
         let command = Command {

@@ -6,9 +6,10 @@ use holdfast_ids::{ActorId, ApprovalId, IdempotencyKey, JobId};
 use holdfast_pg::{TenantScope, Tx};
 
 use super::limits::ApprovalLimits;
-use super::{App, Asking, authorise, retrying};
+use super::{App, Asking, retrying};
 use crate::domain::approval::{self, Approval, Deciding, Decision};
 use crate::domain::job::Queue;
+use crate::domain::payload_hash::of_fields;
 use crate::domain::transition::{self, Cause, Command, Refusal, Transition};
 use crate::error::job_not_found;
 use crate::metrics;
@@ -16,9 +17,6 @@ use crate::store::StoreError;
 use crate::store::approvals::{approval_insert, approvals_list};
 use crate::store::read::{SeenJob, Sought, job_get};
 use crate::store::transitions::{Locked, Step, jobs_load, jobs_lock, transitions_persist};
-
-/// Who ends a wait that is over.
-pub const DECISION_CLOCK: &str = "system:decision_clock";
 
 /// A decision as the caller sent it, well-formed.
 #[derive(Debug, Clone)]
@@ -33,13 +31,8 @@ pub struct Ordered {
 impl Ordered {
     /// What tells one decision from another under the same key.
     fn hash(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
         let corrects = self.corrects.map(|corrects| corrects.to_string()).unwrap_or_default();
-        for field in [self.decision.as_str(), &self.reason, &corrects] {
-            hasher.update(&(field.len() as u64).to_le_bytes());
-            hasher.update(field.as_bytes());
-        }
-        *hasher.finalize().as_bytes()
+        of_fields([self.decision.as_str(), &self.reason, &corrects].map(str::as_bytes))
     }
 }
 
@@ -92,7 +85,7 @@ impl App {
         let Some(Locked { job, now, .. }) = jobs_load(&mut tx, &locked).await?.pop() else {
             return Ok(Err(NotTaken::NotFound));
         };
-        if !authorise::has_project(caller, &job.facts.project_id) {
+        if !caller.projects.contains(&job.facts.project_id) {
             return Ok(Err(NotTaken::NotFound));
         }
         let Some(role) = approver(caller, job.facts.queue, self.core.limits.approvals) else {
@@ -118,8 +111,12 @@ impl App {
         let transitions = match approval::decide(job.clone(), &earlier, &deciding, now) {
             Ok(transitions) => transitions,
             Err(refusal) => {
-                if let Some(over) = transition::run_out(job, now) {
-                    transitions_persist(&mut tx, &[clock_step(over)?], self.core.encode).await?;
+                // What the sweep would have done a moment later.
+                if let Some(transition) = transition::run_out(job, now) {
+                    let actor_id = ActorId::parse(transition::DECISION_CLOCK).map_err(|_| StoreError::LostLock)?;
+                    let cause = Cause::background(actor_id, &facts);
+                    let step = Step { transition, cause, queued_since: None };
+                    transitions_persist(&mut tx, &[step], self.core.encode).await?;
                     tx.commit().await?;
                 }
                 return Ok(Err(NotTaken::Refused(refusal)));
@@ -198,17 +195,4 @@ fn step(asking: &Asking, approval: &Approval, transition: Transition) -> Step {
         traceparent: asking.traceparent.clone(),
     };
     Step { transition, cause, queued_since: None }
-}
-
-/// What the sweep would have done a moment later.
-fn clock_step(transition: Transition) -> Result<Step, StoreError> {
-    let facts = &transition.after.facts;
-    let cause = Cause {
-        actor_id: ActorId::parse(DECISION_CLOCK).map_err(|_| StoreError::LostLock)?,
-        worker_id: None,
-        command: None,
-        request_id: facts.request_id.clone(),
-        traceparent: facts.traceparent.clone(),
-    };
-    Ok(Step { transition, cause, queued_since: None })
 }

@@ -187,8 +187,8 @@ fn key_not_found() -> Fault {
 
 fn key_scope(asking: &Asking, named: NamedKey) -> Result<KeyScope, Fault> {
     let caller = &asking.caller;
-    authorise::project(caller, &named.project_id)?;
-    authorise::agent_intent(caller, &named.intent)?;
+    caller.require_project(&named.project_id)?;
+    caller.require_intent(&named.intent)?;
     Ok(KeyScope {
         tenant_id: authorise::tenant(caller, named.tenant_id).map_err(|fault| fault.under("scope."))?,
         project_id: named.project_id,

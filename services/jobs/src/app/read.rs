@@ -8,7 +8,7 @@ use holdfast_pg::TenantScope;
 use holdfast_pg::coalescer::BatchJob;
 
 use super::answer::scope_of;
-use super::{App, Asking, Core, authorise, blames_an_item, latest};
+use super::{App, Asking, Core, blames_an_item, latest};
 use crate::error::job_not_found;
 use crate::store::StoreError;
 use crate::store::read::{Listing, SeenEvent, SeenJob, Sought, job_events_list, jobs_get, jobs_list};
@@ -18,11 +18,11 @@ impl App {
     pub async fn get(&self, asking: &Asking, job_id: JobId) -> Result<SeenJob, Fault> {
         let caller = &asking.caller;
         let job = self.reads.submit(Sought { job_id, tenants: asking.tenants(), deadline: asking.deadline }).await?;
-        job.filter(|job| authorise::has_project(caller, &job.project_id)).ok_or_else(job_not_found)
+        job.filter(|job| caller.projects.contains(&job.project_id)).ok_or_else(job_not_found)
     }
 
     pub async fn list(&self, asking: &Asking, listing: Listing) -> Result<Vec<SeenJob>, Fault> {
-        authorise::project(&asking.caller, &listing.project_id)?;
+        asking.caller.require_project(&listing.project_id)?;
         Ok(self.core.read_db.bounded(self.list_once(asking, &listing)).await?)
     }
 
@@ -46,7 +46,7 @@ impl App {
         if events.is_empty() && exists {
             return Ok(events);
         }
-        events.retain(|event| event.project_id.parse().is_ok_and(|project| authorise::has_project(caller, &project)));
+        events.retain(|event| event.project_id.parse().is_ok_and(|project| caller.projects.contains(&project)));
         if events.is_empty() { Err(job_not_found()) } else { Ok(events) }
     }
 

@@ -128,13 +128,14 @@ impl App {
         let caller = &asking.caller;
         let limits = &self.core.limits;
         let tenant_id = authorise::tenant(caller, requested.tenant_id)?;
-        authorise::project(caller, &requested.project_id)?;
+        caller.require_project(&requested.project_id)?;
         let parent = parent.as_ref();
         if parent.is_some_and(|parent| parent.tenant_id != tenant_id) {
             return Err(Fault::new(Reason::Job404NotFound, "no such parent job"));
         }
         let tier = inherited(requested.tier, &requested.project_id, parent);
-        authorise::agent_profile(caller, &requested.intent, tier)?;
+        caller.require_intent(&requested.intent)?;
+        caller.require_tier(tier.into())?;
         if self.core.outbox.pending().is_some_and(|pending| pending >= limits.outbox_hard) {
             metrics::submissions_refused("outbox", 1);
             return Err(Fault::new(Reason::Infra503DependencyDown, "too many events wait for the relay")

@@ -89,6 +89,13 @@ impl Form {
     }
 }
 
+/// BLAKE3 over fields, for commands that carry no payload of a caller's own form.
+pub fn of_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> PayloadHash {
+    let mut hasher = blake3::Hasher::new();
+    fields.into_iter().for_each(|field| feed(&mut hasher, field));
+    *hasher.finalize().as_bytes()
+}
+
 /// Length first: two fields never run into each other.
 fn feed(hasher: &mut blake3::Hasher, field: &[u8]) {
     hasher.update(&(field.len() as u64).to_le_bytes());

@@ -207,6 +207,9 @@ pub fn expire(job: Job, policy: &RetryPolicy, now: Time, chance: f64) -> Option<
     Some(attempt_failed(job, failure, true, policy, now, chance))
 }
 
+/// Who ends a wait for a decision that is over: the sweep, or whoever decides too late.
+pub const DECISION_CLOCK: &str = "system:decision_clock";
+
 /// waiting_human_decision, deferred, changes_requested -> timed_out. None where the time is not over.
 pub fn run_out(job: Job, now: Time) -> Option<Transition> {
     let (clock, due_at) = match (&job.state, job.facts.human) {
@@ -325,6 +328,14 @@ pub struct Cause {
     pub command: Option<Command>,
     pub request_id: String,
     pub traceparent: String,
+}
+
+impl Cause {
+    /// Background work, under the request and the trace of the job's submission.
+    pub fn background(actor_id: ActorId, facts: &Facts) -> Self {
+        let (request_id, traceparent) = (facts.request_id.clone(), facts.traceparent.clone());
+        Self { actor_id, worker_id: None, command: None, request_id, traceparent }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

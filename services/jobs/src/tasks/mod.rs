@@ -1,20 +1,22 @@
 //! Background work: each task does a bounded amount in `run_once`, is safe to repeat, and runs on one instance at a time.
 
-mod expire_leases;
 mod make_partitions;
 mod measure_outbox;
 mod promote_due;
 mod remind;
-mod run_out;
+mod sweep;
 mod turn_outbox_ring;
 
 use std::sync::Arc;
 
+use holdfast_fault::Fault;
 use holdfast_pg::leadership::TaskLease;
 use holdfast_runtime::tasks::{Report, TaskSet};
 
+use self::sweep::Sweep;
 use crate::app::Core;
 use crate::config::Tasks;
+use crate::store::StoreError;
 
 const SCHEMA: &str = "jobs";
 
@@ -26,7 +28,7 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     let expiring = core.clone();
     tasks.spawn("lease_expiry", config.lease_expiry_period(), lease("lease_expiry"), move || {
         let core = expiring.clone();
-        async move { expire_leases::run_once(&core).await }
+        async move { Sweep::Leases.run_once(&core).await }
     });
     let promoting = core.clone();
     tasks.spawn("due_jobs", config.due_jobs_period(), lease("due_jobs"), move || {
@@ -36,7 +38,7 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     let deciding = core.clone();
     tasks.spawn("decision_clock", config.decision_clock_period(), lease("decision_clock"), move || {
         let core = deciding.clone();
-        async move { run_out::decisions(&core).await }
+        async move { Sweep::Decisions.run_once(&core).await }
     });
     let reminding = core.clone();
     tasks.spawn("decision_reminders", config.decision_reminders_period(), lease("decision_reminders"), move || {
@@ -46,7 +48,7 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     let aging = core.clone();
     tasks.spawn("max_age", config.max_age_period(), lease("max_age"), move || {
         let core = aging.clone();
-        async move { run_out::aged(&core).await }
+        async move { Sweep::Age.run_once(&core).await }
     });
     let making = core.clone();
     tasks.spawn("partitions", config.partitions_period(), lease("partitions"), move || {
@@ -66,6 +68,23 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
 }
 
 /// Makes the partitions that the service cannot run without, before it is ready.
-pub async fn ensure_partitions(core: &Core, weeks_ahead: i32) -> Result<Report, holdfast_fault::Fault> {
+pub async fn ensure_partitions(core: &Core, weeks_ahead: i32) -> Result<Report, Fault> {
     make_partitions::run_once(core, weeks_ahead).await
+}
+
+/// Rounds of at most `items_max` each, until one finds fewer: what is left after too many waits for the next run.
+async fn rounds<R>(items_max: i64, round: impl Fn() -> R) -> Result<Report, Fault>
+where
+    R: Future<Output = Result<u64, StoreError>>,
+{
+    const ROUNDS_MAX: usize = 20;
+    let mut report = Report::default();
+    for _ in 0..ROUNDS_MAX {
+        let did = round().await?;
+        report.did(did);
+        if did < items_max.unsigned_abs() {
+            break;
+        }
+    }
+    Ok(report)
 }

@@ -4,26 +4,18 @@ use holdfast_fault::Fault;
 use holdfast_runtime::tasks::Report;
 use uuid::Uuid;
 
+use super::rounds;
 use crate::app::Core;
 use crate::store::StoreError;
 use crate::store::waits::{ReminderEvent, reminders_insert, reminders_take};
 
 const JOBS_MAX: i64 = 500;
-const ROUNDS_MAX: usize = 20;
 
 pub(super) async fn run_once(core: &Core) -> Result<Report, Fault> {
-    let mut report = Report::default();
-    for _ in 0..ROUNDS_MAX {
-        let reminded = core.task_db.bounded(round(core)).await?;
-        report.did(reminded as u64);
-        if (reminded as i64) < JOBS_MAX {
-            break;
-        }
-    }
-    Ok(report)
+    rounds(JOBS_MAX, || core.task_db.bounded(round(core))).await
 }
 
-async fn round(core: &Core) -> Result<usize, StoreError> {
+async fn round(core: &Core) -> Result<u64, StoreError> {
     let mut tx = core.task_db.begin().await?;
     let taken = reminders_take(&mut tx, core.limits.approvals.reminder_every, JOBS_MAX).await?;
     let reminders: Vec<_> = taken
@@ -44,5 +36,5 @@ async fn round(core: &Core) -> Result<usize, StoreError> {
     reminders_insert(&mut tx, &reminders).await?;
     tx.commit().await?;
     core.hints.outbox();
-    Ok(reminders.len())
+    Ok(reminders.len() as u64)
 }
