@@ -32,6 +32,12 @@ INSERT INTO jobs.approvals (job_id, number, approval_id, tenant_id, project_id, 
 SELECT job_id, 1, gen_random_uuid(), tenant_id, project_id, 'approve', '', 'rehearsal', 'owner', 'sample-1',
     decode(repeat('00', 32), 'hex'), created_at, 'rehearsal', '' FROM jobs.jobs;
 
+INSERT INTO jobs.job_dependencies (job_id, depends_on, tenant_id, on_failure)
+SELECT job_id, jobs.uuid7_floor(created_at - interval '1 minute'), tenant_id, 'block' FROM jobs.jobs;
+
+INSERT INTO jobs.job_settlements (settlement_id, job_id, tenant_id, after_job_id)
+SELECT gen_random_uuid(), job_id, tenant_id, '00000000-0000-0000-0000-000000000000' FROM jobs.jobs;
+
 INSERT INTO jobs.project_intake (tenant_id, project_id, submitted, infra_submitted) VALUES ('sample', 'sample', 1, 0);
 INSERT INTO jobs.project_slots (tenant_id, project_id, running, dequeued, infra_dequeued) VALUES ('sample', 'sample', 0, 0, 0);
 

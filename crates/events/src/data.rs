@@ -21,6 +21,7 @@ macro_rules! event_data {
 }
 
 event_data! {
+    JobBlocked = "job.blocked", version 1;
     JobQueued = "job.queued", version 1;
     JobRunning = "job.running", version 1;
     JobRetrying = "job.retrying", version 1;

@@ -242,6 +242,10 @@ pub struct Tasks {
     pub decision_clock_period_ms: u64,
     pub decision_reminders_period_ms: u64,
     pub max_age_period_ms: u64,
+    /// How often what a crash left unsettled is looked for: jobs that have ended and for which others wait.
+    pub settle_period_ms: u64,
+    /// How often it is made certain that nothing of it was never noted.
+    pub settle_check_period_ms: u64,
     pub partitions_period_ms: u64,
     pub partition_weeks_ahead: i32,
     pub outbox_ring_period_ms: u64,
@@ -261,6 +265,8 @@ impl Default for Tasks {
             decision_clock_period_ms: 1000,
             decision_reminders_period_ms: 5000,
             max_age_period_ms: 60_000,
+            settle_period_ms: 1000,
+            settle_check_period_ms: 60_000,
             partitions_period_ms: HOUR_MS,
             partition_weeks_ahead: 4,
             outbox_ring_period_ms: 60_000,
@@ -281,7 +287,8 @@ impl Tasks {
     durations! {
         leadership_ttl_ms => leadership_ttl, lease_expiry_period_ms => lease_expiry_period, due_jobs_period_ms => due_jobs_period,
         decision_clock_period_ms => decision_clock_period, decision_reminders_period_ms => decision_reminders_period,
-        max_age_period_ms => max_age_period, partitions_period_ms => partitions_period, outbox_ring_period_ms => outbox_ring_period, outbox_slot_age_ms => outbox_slot_age, outbox_keep_ms => outbox_keep,
+        max_age_period_ms => max_age_period, settle_period_ms => settle_period, settle_check_period_ms => settle_check_period,
+        partitions_period_ms => partitions_period, outbox_ring_period_ms => outbox_ring_period, outbox_slot_age_ms => outbox_slot_age, outbox_keep_ms => outbox_keep,
         outbox_pending_period_ms => outbox_pending_period
     }
 }

@@ -36,7 +36,7 @@ use holdfast_redis::Redis;
 use holdfast_runtime::tasks::TaskSet;
 use holdfast_runtime::{Health, HttpServer, Need, Server, Shutdown};
 use holdfast_telemetry::Metrics;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::app::{App, Core, OutboxGauge};
 use crate::config::Config;
@@ -66,6 +66,7 @@ pub async fn run(config: Config, scrape: Metrics, shutdown: Shutdown) -> anyhow:
         tasks::start(&core, &config.tasks, &uuid::Uuid::now_v7().to_string(), &mut tasks);
         tokio::spawn(hints::listen(redis.clone(), core.hints.dispatch_wake(), core.revoked.clone(), shutdown.token()));
         tokio::spawn(app.dispatcher.clone().run(shutdown.token()));
+        tokio::spawn(app::settle::run(core.clone(), shutdown.token()));
         health.mark_started();
         let drain_timeout = config.grpc.drain_timeout();
         server.serve(rpc::routes(app.clone(), shutdown.token(), drain_timeout), &health, &shutdown).await?;
@@ -104,6 +105,7 @@ fn core(config: &Config, redis: &Redis) -> anyhow::Result<Core> {
         hints: Hints::new(redis),
         outbox: OutboxGauge::default(),
         revoked: broadcast::channel(REVOKED_WAITING_MAX).0,
+        settle: Notify::new(),
     })
 }
 

@@ -4,7 +4,7 @@
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::domain::approval::Decision;
-use crate::domain::job::Time;
+use crate::domain::job::{StateName, Time};
 
 pub(crate) fn describe() {
     describe_counter!("jobs_submitted_total", "Jobs queued; replays not counted");
@@ -14,6 +14,7 @@ pub(crate) fn describe() {
     describe_counter!("jobs_stale_answers_refused_total", "Answers of workers that no longer held the lease");
     describe_counter!("jobs_swept_total", "Jobs moved because a time was over, by the sweep that found them");
     describe_counter!("jobs_decisions_total", "Decisions about jobs of tier C, by decision");
+    describe_counter!("jobs_settled_total", "Blocked jobs that moved on by what they waited for, by state");
     describe_counter!("jobs_claims_failed_total", "Claims that failed");
     describe_counter!("jobs_transactions_retried_total", "Transactions run again after a conflict");
     describe_histogram!("jobs_pickup_ms", Unit::Milliseconds, "From ready to leased");
@@ -49,6 +50,10 @@ pub(crate) fn swept(by: &'static str) {
 
 pub(crate) fn decided(decision: Decision) {
     counter!("jobs_decisions_total", "decision" => decision.as_str()).increment(1);
+}
+
+pub(crate) fn settled(state: StateName) {
+    counter!("jobs_settled_total", "state" => state.as_str()).increment(1);
 }
 
 pub(crate) fn claim_failed() {

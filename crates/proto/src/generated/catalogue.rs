@@ -19,6 +19,7 @@ pub const CATALOGUE: &[(Reason, &str, i32, bool)] = &[
     (Reason::Job422NotCancellable, "JOB_422_NOT_CANCELLABLE", 9, false),
     (Reason::Job503QueueUnavailable, "JOB_503_QUEUE_UNAVAILABLE", 14, true),
     (Reason::Job422DelegationDepthExceeded, "JOB_422_DELEGATION_DEPTH_EXCEEDED", 9, false),
+    (Reason::Job422DependencyCycle, "JOB_422_DEPENDENCY_CYCLE", 9, false),
     (Reason::Idempotency404NotFound, "IDEMPOTENCY_404_NOT_FOUND", 5, false),
     (Reason::Idempotency409StaleToken, "IDEMPOTENCY_409_STALE_TOKEN", 9, false),
     (Reason::Policy409RequiresApproval, "POLICY_409_REQUIRES_APPROVAL", 9, false),

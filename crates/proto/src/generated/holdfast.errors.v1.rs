@@ -41,6 +41,8 @@ pub enum Reason {
     Job422NotCancellable = 24,
     /// The job would have more than three parents above it.
     Job422DelegationDepthExceeded = 26,
+    /// The job would wait, directly or through others, for what waits for it.
+    Job422DependencyCycle = 27,
     /// The queue of the project is at its hard limit; submit again later.
     Job503QueueUnavailable = 25,
     /// No such key in the scope of the caller.
@@ -86,6 +88,7 @@ impl Reason {
             Self::Job422DelegationDepthExceeded => {
                 "REASON_JOB_422_DELEGATION_DEPTH_EXCEEDED"
             }
+            Self::Job422DependencyCycle => "REASON_JOB_422_DEPENDENCY_CYCLE",
             Self::Job503QueueUnavailable => "REASON_JOB_503_QUEUE_UNAVAILABLE",
             Self::Idempotency404NotFound => "REASON_IDEMPOTENCY_404_NOT_FOUND",
             Self::Idempotency409StaleToken => "REASON_IDEMPOTENCY_409_STALE_TOKEN",
@@ -120,6 +123,7 @@ impl Reason {
             "REASON_JOB_422_DELEGATION_DEPTH_EXCEEDED" => {
                 Some(Self::Job422DelegationDepthExceeded)
             }
+            "REASON_JOB_422_DEPENDENCY_CYCLE" => Some(Self::Job422DependencyCycle),
             "REASON_JOB_503_QUEUE_UNAVAILABLE" => Some(Self::Job503QueueUnavailable),
             "REASON_IDEMPOTENCY_404_NOT_FOUND" => Some(Self::Idempotency404NotFound),
             "REASON_IDEMPOTENCY_409_STALE_TOKEN" => Some(Self::Idempotency409StaleToken),

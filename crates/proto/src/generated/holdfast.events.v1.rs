@@ -57,7 +57,35 @@ pub struct Envelope {
     #[prost(message, optional, tag = "30")]
     pub data: ::core::option::Option<::prost_types::Any>,
 }
-/// job.queued: submitted, approved, or released by a draining worker.
+/// job.blocked: submitted, and waits for other jobs to end.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobBlocked {
+    #[prost(string, tag = "1")]
+    pub intent: ::prost::alloc::string::String,
+    /// "project" or "infra".
+    #[prost(string, tag = "2")]
+    pub queue: ::prost::alloc::string::String,
+    /// "A", "B" or "C".
+    #[prost(string, tag = "3")]
+    pub tier: ::prost::alloc::string::String,
+    /// 0 to 9 (first).
+    #[prost(int32, tag = "4")]
+    pub priority: i32,
+    #[prost(message, optional, tag = "5")]
+    pub run_after: ::core::option::Option<::prost_types::Timestamp>,
+    /// BLAKE3 of the payload, 32 bytes, and its size.
+    #[prost(bytes = "vec", tag = "6")]
+    pub payload_digest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "7")]
+    pub payload_bytes: u64,
+    /// The job on whose behalf it is done; empty for others.
+    #[prost(string, tag = "8")]
+    pub parent_job_id: ::prost::alloc::string::String,
+    /// The jobs that it waits for; those that had ended before are not among them.
+    #[prost(string, repeated, tag = "9")]
+    pub depends_on: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// job.queued: submitted, approved, free of its dependencies, or released by a draining worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobQueued {
     #[prost(string, tag = "1")]
@@ -92,7 +120,7 @@ pub struct JobQueued {
     #[prost(string, tag = "11")]
     pub parent_job_id: ::prost::alloc::string::String,
 }
-/// job.waiting_human_decision: submitted as tier C, or open for a decision again.
+/// job.waiting_human_decision: submitted as tier C, free of its dependencies, or open for a decision again.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobWaitingHumanDecision {
     #[prost(string, tag = "1")]

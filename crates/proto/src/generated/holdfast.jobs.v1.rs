@@ -755,6 +755,26 @@ pub struct Constraints {
     #[prost(int32, tag = "2")]
     pub max_attempts: i32,
 }
+/// A job that has to end before another one may run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Dependency {
+    #[prost(enumeration = "OnFailure", tag = "3")]
+    pub on_failure: i32,
+    #[prost(oneof = "dependency::On", tags = "1, 2")]
+    pub on: ::core::option::Option<dependency::On>,
+}
+/// Nested message and enum types in `Dependency`.
+pub mod dependency {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum On {
+        /// A job of the same tenant, in any project of the caller.
+        #[prost(string, tag = "1")]
+        JobId(::prost::alloc::string::String),
+        /// In a batch: an item of it, by its position from 0.
+        #[prost(int32, tag = "2")]
+        BatchItem(i32),
+    }
+}
 /// Why an attempt ended without a result.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Failure {
@@ -777,7 +797,7 @@ pub struct Progress {
     #[prost(string, tag = "2")]
     pub note: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Job {
     /// A UUIDv7, made by the service.
     #[prost(string, tag = "1")]
@@ -822,6 +842,12 @@ pub struct Job {
     /// How many parents are above it, 0 to 3.
     #[prost(int32, tag = "16")]
     pub depth: i32,
+    /// As submitted, in the order of their ids.
+    #[prost(message, repeated, tag = "17")]
+    pub dependencies: ::prost::alloc::vec::Vec<Dependency>,
+    /// Present in state BLOCKED: those of the dependencies that it still waits for.
+    #[prost(string, repeated, tag = "18")]
+    pub blocked_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Attempts begun, the running one included.
     #[prost(int32, tag = "20")]
     pub attempt: i32,
@@ -934,6 +960,8 @@ pub enum JobState {
     Deferred = 10,
     /// Final: a person decided against it.
     Rejected = 11,
+    /// Waits for other jobs to end; blocked_by names them.
+    Blocked = 12,
 }
 impl JobState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -954,6 +982,7 @@ impl JobState {
             Self::ChangesRequested => "JOB_STATE_CHANGES_REQUESTED",
             Self::Deferred => "JOB_STATE_DEFERRED",
             Self::Rejected => "JOB_STATE_REJECTED",
+            Self::Blocked => "JOB_STATE_BLOCKED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -971,6 +1000,7 @@ impl JobState {
             "JOB_STATE_CHANGES_REQUESTED" => Some(Self::ChangesRequested),
             "JOB_STATE_DEFERRED" => Some(Self::Deferred),
             "JOB_STATE_REJECTED" => Some(Self::Rejected),
+            "JOB_STATE_BLOCKED" => Some(Self::Blocked),
             _ => None,
         }
     }
@@ -1039,7 +1069,44 @@ impl Queue {
         }
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// What becomes of a job where one that it depends on ends otherwise than done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum OnFailure {
+    /// BLOCK.
+    Unspecified = 0,
+    /// It stays blocked. The new job of a ResubmitJob takes the failed one's place; CancelJob gives up.
+    Block = 1,
+    /// It is cancelled too, at once.
+    Cancel = 2,
+    /// It runs all the same.
+    Run = 3,
+}
+impl OnFailure {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ON_FAILURE_UNSPECIFIED",
+            Self::Block => "ON_FAILURE_BLOCK",
+            Self::Cancel => "ON_FAILURE_CANCEL",
+            Self::Run => "ON_FAILURE_RUN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ON_FAILURE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ON_FAILURE_BLOCK" => Some(Self::Block),
+            "ON_FAILURE_CANCEL" => Some(Self::Cancel),
+            "ON_FAILURE_RUN" => Some(Self::Run),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SubmitJobRequest {
     /// 1 to 64 of a-z, 0-9, '-', '\_', '.', beginning with a letter or digit; the token's tenant when empty.
     #[prost(string, tag = "1")]
@@ -1076,6 +1143,10 @@ pub struct SubmitJobRequest {
     /// tier is the higher of both, and C where the parent is in another project; the trace is the parent's.
     #[prost(string, tag = "11")]
     pub parent_job_id: ::prost::alloc::string::String,
+    /// Jobs that have to end before this one may run; at most 100, each named once. It is BLOCKED until then, and cannot name
+    /// one on whose behalf it is done (JOB_422_DEPENDENCY_CYCLE).
+    #[prost(message, repeated, tag = "12")]
+    pub dependencies: ::prost::alloc::vec::Vec<Dependency>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitJobResponse {
@@ -1129,7 +1200,7 @@ pub struct GetJobRequest {
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetJobResponse {
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
@@ -1175,7 +1246,7 @@ pub struct CancelJobRequest {
     #[prost(string, tag = "3")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelJobResponse {
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
@@ -1220,7 +1291,7 @@ pub struct DecideJobRequest {
     #[prost(string, tag = "5")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DecideJobResponse {
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
@@ -1361,7 +1432,8 @@ pub mod job_service_client {
         /// Queues one job, or answers with the job that the same key queued before. Fails with AUTH_403_SCOPE where the token is
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
         /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
-        /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep.
+        /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep; JOB_404_NOT_FOUND where a dependency is not there;
+        /// JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it.
         pub async fn submit_job(
             &mut self,
             request: impl tonic::IntoRequest<super::SubmitJobRequest>,
@@ -1386,8 +1458,10 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "SubmitJob"));
             self.inner.unary(req, path, codec).await
         }
-        /// Queues up to 1,000 jobs; each item succeeds or fails by itself, in the order sent, with the reasons of SubmitJob. The
-        /// call as a whole fails with REQ_400\_\* where it holds no item, too many, or more than 1 MiB.
+        /// Queues up to 1,000 jobs; each item succeeds or fails by itself, in the order sent, with the reasons of SubmitJob. Items
+        /// may depend on each other, in any order: one whose dependency was not taken fails with the same reason, one on a
+        /// circle, or behind it, with JOB_422_DEPENDENCY_CYCLE. A call that was cut off goes on where it was, sent again under
+        /// the same keys. The call as a whole fails with REQ_400\_\* where it holds no item, too many, or more than 1 MiB.
         pub async fn batch_submit_jobs(
             &mut self,
             request: impl tonic::IntoRequest<super::BatchSubmitJobsRequest>,
@@ -1463,7 +1537,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ListJobs"));
             self.inner.unary(req, path, codec).await
         }
-        /// Ends a queued, retrying or running job, or one whose changes were requested. A running one's lease is void at once
+        /// Ends a blocked, queued, retrying or running job, or one whose changes were requested. A running one's lease is void at once
         /// and its worker is told. Fails with JOB_404_NOT_FOUND; JOB_409_ALREADY_TERMINAL where the job has ended, but not by
         /// this very call; JOB_422_NOT_CANCELLABLE where it waits for a decision: reject it instead.
         pub async fn cancel_job(
@@ -1570,7 +1644,8 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ListApprovals"));
             self.inner.unary(req, path, codec).await
         }
-        /// Submits a job that has ended once more, as a new job of the caller under a new key, with the same payload and terms.
+        /// Submits a job that has ended once more, as a new job of the caller under a new key, with the same payload and terms, but
+        /// without its dependencies. Jobs that a failed one blocks wait for the new one from then on.
         /// Fails with JOB_404_NOT_FOUND; REQ_422_INVALID_STATE where the job has not ended; and with the reasons of SubmitJob.
         pub async fn resubmit_job(
             &mut self,
@@ -1614,7 +1689,8 @@ pub mod job_service_server {
         /// Queues one job, or answers with the job that the same key queued before. Fails with AUTH_403_SCOPE where the token is
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
         /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
-        /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep.
+        /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep; JOB_404_NOT_FOUND where a dependency is not there;
+        /// JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it.
         async fn submit_job(
             &self,
             request: tonic::Request<super::SubmitJobRequest>,
@@ -1622,8 +1698,10 @@ pub mod job_service_server {
             tonic::Response<super::SubmitJobResponse>,
             tonic::Status,
         >;
-        /// Queues up to 1,000 jobs; each item succeeds or fails by itself, in the order sent, with the reasons of SubmitJob. The
-        /// call as a whole fails with REQ_400\_\* where it holds no item, too many, or more than 1 MiB.
+        /// Queues up to 1,000 jobs; each item succeeds or fails by itself, in the order sent, with the reasons of SubmitJob. Items
+        /// may depend on each other, in any order: one whose dependency was not taken fails with the same reason, one on a
+        /// circle, or behind it, with JOB_422_DEPENDENCY_CYCLE. A call that was cut off goes on where it was, sent again under
+        /// the same keys. The call as a whole fails with REQ_400\_\* where it holds no item, too many, or more than 1 MiB.
         async fn batch_submit_jobs(
             &self,
             request: tonic::Request<super::BatchSubmitJobsRequest>,
@@ -1646,7 +1724,7 @@ pub mod job_service_server {
             tonic::Response<super::ListJobsResponse>,
             tonic::Status,
         >;
-        /// Ends a queued, retrying or running job, or one whose changes were requested. A running one's lease is void at once
+        /// Ends a blocked, queued, retrying or running job, or one whose changes were requested. A running one's lease is void at once
         /// and its worker is told. Fails with JOB_404_NOT_FOUND; JOB_409_ALREADY_TERMINAL where the job has ended, but not by
         /// this very call; JOB_422_NOT_CANCELLABLE where it waits for a decision: reject it instead.
         async fn cancel_job(
@@ -1685,7 +1763,8 @@ pub mod job_service_server {
             tonic::Response<super::ListApprovalsResponse>,
             tonic::Status,
         >;
-        /// Submits a job that has ended once more, as a new job of the caller under a new key, with the same payload and terms.
+        /// Submits a job that has ended once more, as a new job of the caller under a new key, with the same payload and terms, but
+        /// without its dependencies. Jobs that a failed one blocks wait for the new one from then on.
         /// Fails with JOB_404_NOT_FOUND; REQ_422_INVALID_STATE where the job has not ended; and with the reasons of SubmitJob.
         async fn resubmit_job(
             &self,

@@ -236,6 +236,7 @@ impl Answers {
         } else {
             transitions_persist(&mut tx, &steps, self.core.encode).await?;
             tx.commit().await?;
+            self.core.settle_after(&steps);
         }
         Ok(outcomes)
     }

@@ -80,12 +80,13 @@ impl App {
                     request_id: asking.request_id.clone(),
                     traceparent: asking.traceparent.clone(),
                 };
-                transitions_persist(&mut tx, &[Step { transition, cause, queued_since: None }], self.core.encode)
-                    .await?;
+                let steps = [Step { transition, cause, queued_since: None }];
+                transitions_persist(&mut tx, &steps, self.core.encode).await?;
                 let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants(), deadline: asking.deadline })
                     .await?
                     .ok_or(StoreError::LostLock)?;
                 tx.commit().await?;
+                self.core.settle_after(&steps);
                 Ok(Outcome::Done(Box::new(Cancelled { job, replayed: false }), ended_lease))
             }
             Err(refusal) => {

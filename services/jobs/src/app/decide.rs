@@ -116,8 +116,10 @@ impl App {
                     let actor_id = ActorId::parse(transition::DECISION_CLOCK).map_err(|_| StoreError::LostLock)?;
                     let cause = Cause::background(actor_id, &facts);
                     let step = Step { transition, cause, queued_since: None };
-                    transitions_persist(&mut tx, &[step], self.core.encode).await?;
+                    let steps = [step];
+                    transitions_persist(&mut tx, &steps, self.core.encode).await?;
                     tx.commit().await?;
+                    self.core.settle_after(&steps);
                 }
                 return Ok(Err(NotTaken::Refused(refusal)));
             }
@@ -136,13 +138,14 @@ impl App {
             traceparent: asking.traceparent.clone(),
         };
         approval_insert(&mut tx, &facts, &approval).await?;
+        let steps: Vec<Step> = transitions.into_iter().map(|transition| step(asking, &approval, transition)).collect();
         // One by one: the second move is persisted over what the first left.
-        for transition in transitions {
-            let step = step(asking, &approval, transition);
-            transitions_persist(&mut tx, &[step], self.core.encode).await?;
+        for step in &steps {
+            transitions_persist(&mut tx, std::slice::from_ref(step), self.core.encode).await?;
         }
         let job = self.seen(&mut tx, asking, ordered.job_id).await?;
         tx.commit().await?;
+        self.core.settle_after(&steps);
         Ok(Ok(Decided { job, approval, replayed: false }))
     }
 

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod authorise;
 pub mod cancel;
 pub mod decide;
+pub mod dependencies;
 pub mod dispatch;
 mod folded;
 pub mod keys;
@@ -12,6 +13,7 @@ pub mod limits;
 pub mod read;
 pub mod resubmit;
 mod seats;
+pub mod settle;
 pub mod submit;
 
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use holdfast_caller::Caller;
 use holdfast_ids::{JobId, LeaseId};
 use holdfast_pg::coalescer::Coalescer;
 use holdfast_pg::{AppDb, DbError, ReadDb, TaskDb};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 /// What the contracts convert to and from, beside each use case's own types.
 pub use crate::domain::{job::Time, transition::Refusal};
@@ -89,6 +91,8 @@ pub struct Core {
     pub outbox: OutboxGauge,
     /// Leases that ended under their holders, for the sessions of this instance.
     pub revoked: broadcast::Sender<Revoked>,
+    /// This instance ended what others wait for.
+    pub settle: Notify,
 }
 
 impl Core {

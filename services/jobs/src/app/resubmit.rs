@@ -35,6 +35,8 @@ impl App {
                 traceparent: old.traceparent,
             }),
             parent_job_id: None,
+            // Those of the old job have ended, or are why it did.
+            dependencies: Vec::new(),
         };
         self.submit(asking, requested).await
     }

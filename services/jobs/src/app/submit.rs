@@ -10,11 +10,13 @@ use holdfast_ids::{IdempotencyKey, Intent, JobId, LedgerId, ProjectId, TenantId}
 use holdfast_pg::coalescer::BatchJob;
 use holdfast_pg::{TenantScope, Tx};
 
+use super::dependencies::{Named, Waiting};
 use super::dispatch::Dispatcher;
 use super::folded::{Decided, Folded};
 use super::lease::Leased;
 use super::seats::Place;
 use super::{App, Asking, Core, authorise, blames_an_item, is_same_trace, latest, retrying};
+use crate::domain::dependency::Dependency;
 use crate::domain::job::{DEPTH_MAX, Parent, Queue, StateName, Tier, Time};
 use crate::domain::payload::Payload;
 use crate::domain::payload_hash;
@@ -45,6 +47,7 @@ pub struct Requested {
     /// The job that this one does anew.
     pub resubmits: Option<Old>,
     pub parent_job_id: Option<JobId>,
+    pub dependencies: Vec<Named>,
 }
 
 /// What a job that is done anew takes over from the old one.
@@ -97,17 +100,10 @@ impl App {
             Some(parent_job_id) => Some(self.parent(asking, parent_job_id).await?),
             None => None,
         };
-        let submission = self.admit(asking, requested, parent)?;
+        let tenant_id = authorise::tenant(&asking.caller, requested.tenant_id.clone())?;
+        let dependencies = self.dependencies(asking, &tenant_id, &requested.dependencies, parent.as_ref()).await?;
+        let submission = self.admit(asking, requested, parent, dependencies)?;
         Ok(self.submissions.submit(submission).await.map_err(Fault::from)??)
-    }
-
-    /// Each by itself, in the order given; they travel together as far as the batch limits allow.
-    pub async fn submit_all(
-        &self,
-        asking: &Asking,
-        items: Vec<Result<Requested, Fault>>,
-    ) -> Vec<Result<Submitted, Fault>> {
-        futures::future::join_all(items.into_iter().map(|item| async { self.submit(asking, item?).await })).await
     }
 
     /// The job on whose behalf another is to be done.
@@ -124,7 +120,13 @@ impl App {
     }
 
     /// Authorises a submission and fills in the terms of its intent, and what it inherits.
-    fn admit(&self, asking: &Asking, requested: Requested, parent: Option<SeenJob>) -> Result<Submission, Fault> {
+    fn admit(
+        &self,
+        asking: &Asking,
+        requested: Requested,
+        parent: Option<SeenJob>,
+        dependencies: Vec<Dependency>,
+    ) -> Result<Submission, Fault> {
         let caller = &asking.caller;
         let limits = &self.core.limits;
         let tenant_id = authorise::tenant(caller, requested.tenant_id)?;
@@ -152,6 +154,7 @@ impl App {
             max_attempts: requested.max_attempts,
             resubmits: requested.resubmits.as_ref().map(|old| old.job_id),
             parent_job_id: requested.parent_job_id,
+            dependencies: &dependencies,
         };
         let payload_hash = payload_hash::of_submission(&meaning, &requested.payload)
             .map_err(|error| bad_json("payload.data", error))?;
@@ -195,6 +198,7 @@ impl App {
                 Some(old) => old.parent,
                 None => parent.map(|parent| Parent { job_id: parent.job_id, depth: depth_of(parent) + 1 }),
             },
+            dependencies,
             max_attempts: old.map_or(max_attempts as i32, |old| old.max_attempts.min(max_attempts as i32)),
             run_budget_ms: old.map_or(run_budget_ms, |old| old.run_budget_ms.min(run_budget_ms)),
             payload: requested.payload,
@@ -285,8 +289,11 @@ impl Submissions {
         loop {
             let mut tx = self.core.app_db.begin(&scope, deadline).await?;
             match self.attempt(&mut tx, items, &folded, &full, &places).await? {
-                Attempt::Fits { decided, leased } => {
+                Attempt::Fits { decided, leased, settles } => {
                     tx.commit().await?;
+                    if settles {
+                        self.core.settle.notify_one();
+                    }
                     metrics::matched(leased.len());
                     let handed = leased.into_iter().filter_map(|(index, job)| Some((places.remove(&index)?, job)));
                     self.dispatcher.hand_out(handed);
@@ -328,21 +335,27 @@ impl Submissions {
             }
         }
         // A submission that found its queue full is still answered as a replay where its key has a job.
-        let (mut taken, mut news) = (full.keys().copied().collect::<Vec<_>>(), Vec::new());
+        let (mut taken, mut free) = (full.keys().copied().collect::<Vec<_>>(), Vec::new());
         for (index, candidate) in candidates {
             match opened.remove(&candidate.ledger_id) {
-                Some(opened) => news.push((index, New::queued(candidate, opened))),
+                Some(opened) => free.push((index, candidate, opened)),
                 None => taken.push(index),
             }
         }
         self.read_taken(tx, items, taken, full, &mut decided).await?;
-        if news.is_empty() {
-            return Ok(Attempt::Fits { decided, leased: Vec::new() });
+        if free.is_empty() {
+            return Ok(Attempt::Fits { decided, leased: Vec::new(), settles: false });
         }
+        let waiting = Waiting::of(tx, free.iter().map(|(_, candidate, _)| *candidate)).await?;
+        let mut news: Vec<_> = free
+            .into_iter()
+            .map(|(index, candidate, opened)| (index, New::of(candidate, opened, waiting.blocks(candidate.job_id))))
+            .collect();
         self.lease_matched(tx, &mut news, places).await?;
         if let Some(surplus) = self.insert(tx, &news).await? {
             return Ok(Attempt::TooMany(surplus));
         }
+        waiting.keep(tx).await?;
         let mut leased = Vec::new();
         for (index, New { candidate, opened, submitted, leased: moved }) in news {
             let job = moved.unwrap_or(submitted).0.after;
@@ -351,7 +364,7 @@ impl Submissions {
             leased.extend(Leased::of(job, payload, Some(ready_at)).map(|job| (index, job)));
             decided.insert(index, Decided::New { job_id, state, opened });
         }
-        Ok(Attempt::Fits { decided, leased })
+        Ok(Attempt::Fits { decided, leased, settles: waiting.settles() })
     }
 
     /// Leases the new jobs that have a place at once, as far as their projects have room for them.
@@ -483,6 +496,6 @@ fn surplus(
 }
 
 enum Attempt {
-    Fits { decided: HashMap<usize, Decided>, leased: Vec<(usize, Leased)> },
+    Fits { decided: HashMap<usize, Decided>, leased: Vec<(usize, Leased)>, settles: bool },
     TooMany(HashMap<usize, Queue>),
 }

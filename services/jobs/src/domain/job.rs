@@ -10,8 +10,8 @@ pub type Time = DateTime<Utc>;
 named! {
     /// The name of a state, without what a job in it carries.
     StateName {
-        /// Waits for a worker, or for its run_after. From submission; from waiting_human_decision, when it is approved; from
-        /// running, when a draining worker gives it back.
+        /// Waits for a worker, or for its run_after. From submission; from blocked, when what it waited for has ended; from
+        /// waiting_human_decision, when it is approved; from running, when a draining worker gives it back.
         Queued = "queued",
         /// Held under a lease. From queued and retrying, by the claim.
         Running = "running",
@@ -23,10 +23,11 @@ named! {
         Failed = "failed",
         /// Final. From every state that is not, when a clock runs out.
         TimedOut = "timed_out",
-        /// Final. From queued, running, retrying and changes_requested, by a caller.
+        /// Final. From queued, running, retrying and changes_requested, by a caller; from blocked, by a caller or by what it
+        /// waited for.
         Cancelled = "cancelled",
-        /// Tier C: waits for a person to decide. From submission; from deferred, when it is followed up; from queued, when
-        /// its approval is corrected.
+        /// Tier C: waits for a person to decide. From submission and blocked; from deferred, when it is followed up; from
+        /// queued, when its approval is corrected.
         WaitingHumanDecision = "waiting_human_decision",
         /// Tier C: sent back. From waiting_human_decision.
         ChangesRequested = "changes_requested",
@@ -34,6 +35,8 @@ named! {
         Deferred = "deferred",
         /// Final. From waiting_human_decision, by a person.
         Rejected = "rejected",
+        /// Waits for other jobs to end. From submission.
+        Blocked = "blocked",
     }
 }
 
@@ -132,6 +135,7 @@ pub enum State {
     Rejected {
         finished_at: Time,
     },
+    Blocked,
 }
 
 impl State {
@@ -148,6 +152,7 @@ impl State {
             Self::ChangesRequested { .. } => StateName::ChangesRequested,
             Self::Deferred(_) => StateName::Deferred,
             Self::Rejected { .. } => StateName::Rejected,
+            Self::Blocked => StateName::Blocked,
         }
     }
 }
@@ -213,6 +218,8 @@ pub struct Progressed {
     /// The first failure: the retry window counts from it.
     pub retry_since: Option<Time>,
     pub started_at: Option<Time>,
+    /// Whether other jobs may wait for its end: their submissions say so, under its lock.
+    pub awaited: bool,
 }
 
 /// A job as a transition sees it: locked, and without its payload.

@@ -22,6 +22,7 @@ macro_rules! named {
 }
 
 pub mod approval;
+pub mod dependency;
 pub mod job;
 pub mod key;
 pub mod payload;

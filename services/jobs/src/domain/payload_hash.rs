@@ -19,6 +19,10 @@ const RESERVATION_RAW: u8 = 4;
 /// Of submissions that name another job: a parent, or the one that they do anew.
 const KIN_CANONICAL_JSON: u8 = 5;
 const KIN_RAW: u8 = 6;
+/// Of submissions that wait for other jobs. Their dependencies come before the payload, two fields each: since the payload is
+/// one field, no list runs into it.
+const DEPENDENT_CANONICAL_JSON: u8 = 7;
+const DEPENDENT_RAW: u8 = 8;
 
 pub type PayloadHash = [u8; 32];
 
@@ -34,7 +38,13 @@ pub enum JsonError {
 /// The hash of a submission: what it means, then its payload.
 pub fn of_submission(meaning: &Meaning<'_>, payload: &Payload) -> Result<PayloadHash, JsonError> {
     let form = Form::of(&payload.data, &payload.content_type)?;
-    let (canonical, raw) = if meaning.has_kin() { (KIN_CANONICAL_JSON, KIN_RAW) } else { (CANONICAL_JSON, RAW) };
+    let (canonical, raw) = if meaning.has_dependencies() {
+        (DEPENDENT_CANONICAL_JSON, DEPENDENT_RAW)
+    } else if meaning.has_kin() {
+        (KIN_CANONICAL_JSON, KIN_RAW)
+    } else {
+        (CANONICAL_JSON, RAW)
+    };
     let mut hasher = form.begin(canonical, raw, &payload.content_type);
     meaning.feed(|field| feed(&mut hasher, field));
     Ok(form.end(hasher, &payload.data))

@@ -5,6 +5,7 @@ use std::time::Instant;
 use chrono::TimeDelta;
 use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, ProjectId, TenantId};
 
+use super::dependency::Dependency;
 use super::job::{HumanTerms, Parent, Queue, Tier, Time};
 use super::payload::Payload;
 use super::payload_hash::PayloadHash;
@@ -36,6 +37,8 @@ pub struct Submission {
     /// The job that this one does anew.
     pub resubmits: Option<JobId>,
     pub parent: Option<Parent>,
+    /// In the order of ids, each once.
+    pub dependencies: Vec<Dependency>,
     pub max_attempts: i32,
     pub run_budget_ms: i64,
     pub payload: Payload,
@@ -62,7 +65,7 @@ impl HumanLimits {
 impl Submission {
     /// Whether a worker that waits may have it at once. Work of the infra queue is always claimed, in its order.
     pub fn may_run_at_once(&self) -> bool {
-        self.queue == Queue::Project && self.run_after.is_none() && self.human.is_none()
+        self.queue == Queue::Project && self.run_after.is_none() && self.human.is_none() && self.dependencies.is_empty()
     }
 }
 
@@ -79,12 +82,19 @@ pub struct Meaning<'a> {
     pub max_attempts: Option<i32>,
     pub resubmits: Option<JobId>,
     pub parent_job_id: Option<JobId>,
+    /// In the order of ids.
+    pub dependencies: &'a [Dependency],
 }
 
 impl Meaning<'_> {
-    /// Whether it names another job. Such meanings are hashed under a form of their own.
+    /// Whether it names a parent, or a job that it does anew. Such meanings are hashed under a form of their own.
     pub fn has_kin(&self) -> bool {
         self.resubmits.is_some() || self.parent_job_id.is_some()
+    }
+
+    /// Whether it waits for other jobs. Such meanings are hashed under a form of their own, which has room for kin.
+    pub fn has_dependencies(&self) -> bool {
+        !self.dependencies.is_empty()
     }
 
     /// Feeds every field, absent ones included, so that no two meanings give one sequence.
@@ -99,10 +109,14 @@ impl Meaning<'_> {
         field(&optional(self.run_after.map(|at| at.timestamp_micros())));
         field(&optional(self.run_budget_ms));
         field(&optional(self.max_attempts.map(i64::from)));
-        if self.has_kin() {
+        if self.has_kin() || self.has_dependencies() {
             let id = |job_id: Option<JobId>| job_id.map_or_else(Vec::new, |id| id.as_uuid().into_bytes().to_vec());
             field(&id(self.resubmits));
             field(&id(self.parent_job_id));
+        }
+        for dependency in self.dependencies {
+            field(dependency.job_id.as_uuid().as_bytes());
+            field(dependency.on_failure.as_str().as_bytes());
         }
     }
 }

@@ -2,7 +2,7 @@
 //! it says is persisted by one statement, with one history row and one event.
 
 use chrono::TimeDelta;
-use holdfast_ids::{ActorId, ApprovalId, IdempotencyKey, LeaseId};
+use holdfast_ids::{ActorId, ApprovalId, IdempotencyKey, JobId, LeaseId};
 
 use super::job::{Clock, Facts, Failure, HumanTerms, Job, LEASE_LOST, Lease, Progressed, State, StateName, Time, Wait};
 use super::payload::Payload;
@@ -26,6 +26,7 @@ pub struct Transition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     Queued { entry: Entry },
+    Blocked { entry: Entry, by: Vec<JobId> },
     Running,
     Retrying,
     Done,
@@ -41,8 +42,13 @@ pub enum Said {
 /// How a job came to wait, for a worker or a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    Submitted { payload_digest: [u8; 32], payload_bytes: usize },
+    Submitted {
+        payload_digest: [u8; 32],
+        payload_bytes: usize,
+    },
     Released,
+    /// What it waited for has ended.
+    Unblocked,
     Decided(ApprovalId),
 }
 
@@ -98,8 +104,8 @@ impl HumanTerms {
     }
 }
 
-/// Nothing -> queued, waiting_human_decision.
-pub fn submit(facts: Facts, payload: &Payload) -> Transition {
+/// Nothing -> queued, waiting_human_decision; blocked, where it waits for other jobs.
+pub fn submit(facts: Facts, payload: &Payload, blocked_by: Vec<JobId>) -> Transition {
     let progressed = Progressed {
         seq: 1,
         attempt: 0,
@@ -109,14 +115,14 @@ pub fn submit(facts: Facts, payload: &Payload) -> Transition {
         last_failure: None,
         retry_since: None,
         started_at: None,
+        awaited: false,
     };
     let entry =
         Entry::Submitted { payload_digest: *blake3::hash(&payload.data).as_bytes(), payload_bytes: payload.data.len() };
-    let (state, said) = match &facts.human {
-        Some(terms) => {
-            (State::WaitingHumanDecision(terms.wait(facts.created_at, 0)), Said::WaitingHumanDecision { entry })
-        }
-        None => (State::Queued, Said::Queued { entry }),
+    let (state, said) = if blocked_by.is_empty() {
+        waits(&facts, entry, facts.created_at)
+    } else {
+        (State::Blocked, Said::Blocked { entry, by: blocked_by })
     };
     Transition {
         occurred_at: facts.created_at,
@@ -126,6 +132,31 @@ pub fn submit(facts: Facts, payload: &Payload) -> Transition {
         detail: "submitted".to_owned(),
         said,
     }
+}
+
+/// Where a job waits that nothing blocks: for people, or for a worker.
+fn waits(facts: &Facts, entry: Entry, now: Time) -> (State, Said) {
+    match &facts.human {
+        Some(terms) => (State::WaitingHumanDecision(terms.wait(now, 0)), Said::WaitingHumanDecision { entry }),
+        None => (State::Queued, Said::Queued { entry }),
+    }
+}
+
+/// blocked -> queued, waiting_human_decision: what it waited for has ended.
+pub fn unblock(job: Job, now: Time) -> Option<Transition> {
+    if job.state != State::Blocked {
+        return None;
+    }
+    let (state, said) = waits(&job.facts, Entry::Unblocked, now);
+    Some(Move::of(job, now).to(state, said, "what it waited for has ended".to_owned()))
+}
+
+/// blocked -> cancelled: a job that it was to be cancelled with has ended otherwise than done.
+pub fn cancel_with(job: Job, other: JobId, now: Time) -> Option<Transition> {
+    if job.state != State::Blocked {
+        return None;
+    }
+    cancel(job, format!("job {other}, on which it depends, was not done"), now).ok()
 }
 
 /// queued, retrying -> running. A job whose run budget is already spent is not leased: see [`expire`].
@@ -210,22 +241,24 @@ pub fn expire(job: Job, policy: &RetryPolicy, now: Time, chance: f64) -> Option<
 /// Who ends a wait for a decision that is over: the sweep, or whoever decides too late.
 pub const DECISION_CLOCK: &str = "system:decision_clock";
 
-/// waiting_human_decision, deferred, changes_requested -> timed_out. None where the time is not over.
+/// waiting_human_decision, deferred, changes_requested -> timed_out; blocked, where people would have to decide later. None
+/// where the time is not over.
 pub fn run_out(job: Job, now: Time) -> Option<Transition> {
     let (clock, due_at) = match (&job.state, job.facts.human) {
         (State::WaitingHumanDecision(wait) | State::Deferred(wait), Some(terms)) => {
             (if wait.due_at < terms.ends_at { Clock::Human } else { Clock::Age }, wait.due_at)
         }
         (State::ChangesRequested { due_at }, _) => (Clock::Age, *due_at),
+        (State::Blocked, Some(terms)) => (Clock::Age, terms.ends_at),
         _ => return None,
     };
     (now >= due_at).then(|| time_out(job, clock, now))
 }
 
-/// queued, retrying -> timed_out, at the maximum age.
+/// queued, retrying, blocked -> timed_out, at the maximum age.
 pub fn outlive(job: Job, max_age: TimeDelta, now: Time) -> Option<Transition> {
     let could_run_at = job.facts.run_after.map_or(job.facts.created_at, |at| at.max(job.facts.created_at));
-    let waits = matches!(job.state, State::Queued | State::Retrying { .. });
+    let waits = matches!(job.state, State::Queued | State::Retrying { .. } | State::Blocked);
     (waits && now >= could_run_at + max_age).then(|| time_out(job, Clock::Age, now))
 }
 
@@ -238,7 +271,7 @@ fn time_out(job: Job, clock: Clock, now: Time) -> Transition {
     Move::of(job, now).to(State::TimedOut { clock, finished_at: now }, Said::TimedOut, detail)
 }
 
-/// queued, retrying, running, changes_requested -> cancelled.
+/// queued, retrying, running, blocked, changes_requested -> cancelled.
 pub fn cancel(job: Job, reason: String, now: Time) -> Result<Transition, Refusal> {
     match &job.state {
         state if state.name().is_final() => return Err(Refusal::AlreadyTerminal),

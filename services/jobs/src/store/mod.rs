@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod approvals;
 pub mod claim;
+pub mod dependencies;
 pub mod key;
 pub mod lease;
 pub mod maintenance;

@@ -4,6 +4,7 @@ use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, LeaseId, ProjectId, T
 use uuid::Uuid;
 
 use super::StoreError;
+use crate::domain::dependency::{Dependency, OnFailure};
 use crate::domain::job::{
     Clock, Facts, Failure, HumanTerms, Job, Lease, Parent, Progressed, Queue, State, StateName, Tier, Time, Wait,
 };
@@ -52,6 +53,7 @@ pub(super) struct LoadedRow {
     pub resubmits: Option<Uuid>,
     pub parent_job_id: Option<Uuid>,
     pub depth: i16,
+    pub awaited: bool,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -119,6 +121,7 @@ impl LoadedRow {
                 last_failure,
                 retry_since: self.retry_since,
                 started_at: self.started_at,
+                awaited: self.awaited,
             },
         })
     }
@@ -149,6 +152,7 @@ impl LoadedRow {
                 due_at: waits.and_then(|waits| waits.due_at).ok_or_else(|| corrupt("job_waits", "due_at"))?,
             },
             StateName::Rejected => State::Rejected { finished_at: finished_at()? },
+            StateName::Blocked => State::Blocked,
         })
     }
 
@@ -191,6 +195,9 @@ pub struct SeenRow {
     pub parent_job_id: Option<Uuid>,
     pub depth: i16,
     pub decide_by: Option<Time>,
+    pub depends_on: Option<Vec<Uuid>>,
+    pub on_dependency_failure: Option<Vec<String>>,
+    pub blocked_by: Option<Vec<Uuid>>,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -234,6 +241,9 @@ pub struct SeenJob {
     pub parent: Option<Parent>,
     /// When it times out, while it waits for people.
     pub decide_by: Option<Time>,
+    pub dependencies: Vec<Dependency>,
+    /// Those that it still waits for.
+    pub blocked_by: Vec<JobId>,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -279,6 +289,8 @@ impl SeenRow {
             resubmits: self.resubmits.map(JobId::from_uuid),
             parent: self.parent_job_id.map(|id| Parent { job_id: JobId::from_uuid(id), depth: self.depth }),
             decide_by: self.decide_by,
+            dependencies: dependencies(self.depends_on, self.on_dependency_failure)?,
+            blocked_by: self.blocked_by.unwrap_or_default().into_iter().map(JobId::from_uuid).collect(),
             created_at: self.created_at,
             started_at: self.started_at,
             finished_at: self.finished_at,
@@ -297,6 +309,16 @@ impl SeenRow {
             }),
         })
     }
+}
+
+fn dependencies(depends_on: Option<Vec<Uuid>>, on_failure: Option<Vec<String>>) -> Result<Vec<Dependency>, StoreError> {
+    let pairs = depends_on.unwrap_or_default().into_iter().zip(on_failure.unwrap_or_default());
+    pairs
+        .map(|(job_id, on_failure)| {
+            let on_failure = named!(OnFailure, &on_failure, "on_dependency_failure")?;
+            Ok(Dependency { job_id: JobId::from_uuid(job_id), on_failure })
+        })
+        .collect()
 }
 
 fn failure(code: Option<String>, message: Option<String>, at: Option<Time>) -> Option<Failure> {

@@ -10,6 +10,7 @@ use super::claim::RunningLimits;
 use super::rows::corrupt;
 use super::waits::waits_put;
 use super::{EncodeEvent, StoreError};
+use crate::domain::dependency::Dependency;
 use crate::domain::job::{Facts, Job, Lease, Queue, State, StateName, Time};
 use crate::domain::submission::{KeyScope, Submission};
 use crate::domain::transition::{self, Cause, Command, Transition};
@@ -154,8 +155,8 @@ pub struct New<'a> {
 }
 
 impl<'a> New<'a> {
-    /// A job that waits.
-    pub fn queued(candidate: Candidate<'a>, opened: Opened) -> Self {
+    /// A job that waits: for other jobs, for people or for a worker.
+    pub fn of(candidate: Candidate<'a>, opened: Opened, blocked_by: Vec<JobId>) -> Self {
         let submission = candidate.submission;
         let facts = Facts {
             job_id: candidate.job_id,
@@ -188,7 +189,7 @@ impl<'a> New<'a> {
             request_id: submission.request_id.clone(),
             traceparent: submission.traceparent.clone(),
         };
-        let submitted = (transition::submit(facts, &submission.payload), cause);
+        let submitted = (transition::submit(facts, &submission.payload, blocked_by), cause);
         Self { candidate, opened, submitted, leased: None }
     }
 
@@ -241,6 +242,13 @@ pub async fn jobs_insert<'a>(
     let parents = || news.iter().map(|new| new.candidate.submission.parent);
     let parent_job_id: Vec<Option<Uuid>> = parents().map(|parent| Some(parent?.job_id.as_uuid())).collect();
     let depth: Vec<i16> = parents().map(|parent| parent.map_or(0, |parent| parent.depth)).collect();
+    let dependencies = |text: fn(&Dependency) -> String| -> Vec<Option<String>> {
+        let joined = |all: &[Dependency]| all.iter().map(text).collect::<Vec<_>>().join(",");
+        let all = news.iter().map(|new| new.candidate.submission.dependencies.as_slice());
+        all.map(|all| (!all.is_empty()).then(|| joined(all))).collect()
+    };
+    let depends_on = dependencies(|dependency| dependency.job_id.to_string());
+    let on_dependency_failure = dependencies(|dependency| dependency.on_failure.as_str().to_owned());
     let first_state = column(|new| new.submitted.0.after.state.name().as_str().to_owned());
     let l = LeaseColumns::of(news, event);
     let rows = sqlx::query_file!(
@@ -288,6 +296,8 @@ pub async fn jobs_insert<'a>(
         &first_state,
         &parent_job_id as _,
         &depth,
+        &depends_on as _,
+        &on_dependency_failure as _,
     )
     .fetch_all(&mut **tx)
     .await?;

@@ -4,6 +4,7 @@ use holdfast_ids::JobId;
 use holdfast_pg::Tx;
 use uuid::Uuid;
 
+use super::dependencies::dependencies_follow;
 use super::rows::LoadedRow;
 use super::waits::{waits_get, waits_put};
 use super::{EncodeEvent, StoreError};
@@ -62,6 +63,14 @@ pub struct Step {
     pub queued_since: Option<Time>,
 }
 
+impl Step {
+    /// Whether others may wait for what it ends.
+    pub fn ends_what_is_awaited(&self) -> bool {
+        let Job { state, progressed, .. } = &self.transition.after;
+        progressed.awaited && state.name().is_final()
+    }
+}
+
 /// The payload of a job that was leased.
 #[derive(Debug)]
 pub struct Handed {
@@ -73,6 +82,7 @@ pub struct Handed {
 pub async fn transitions_persist(tx: &mut Tx, steps: &[Step], encode: EncodeEvent) -> Result<Vec<Handed>, StoreError> {
     // Before the statement that locks the projects: nobody waits for a row while he holds those.
     waits_put(tx, steps.iter().map(|step| &step.transition.after)).await?;
+    dependencies_follow(tx, steps).await?;
     let mut c = Columns::default();
     for step in steps {
         c.push(step, encode);
@@ -183,7 +193,7 @@ impl Columns {
         self.queued_since.push(*queued_since);
         self.delayed_until.push(match &transition.after.state {
             State::Retrying { next_attempt_at } => Some(*next_attempt_at),
-            // Approved ahead of its time.
+            // Approved, or free, ahead of its time.
             State::Queued => transition.after.facts.run_after.filter(|at| *at > transition.occurred_at),
             _ => None,
         });
@@ -229,9 +239,11 @@ impl Columns {
     fn push_state(&mut self, state: &State) {
         let (mut lease, mut result, mut next_attempt_at, mut clock) = (None, None, None, None);
         let finished_at = match state {
-            State::Queued | State::WaitingHumanDecision(_) | State::ChangesRequested { .. } | State::Deferred(_) => {
-                None
-            }
+            State::Queued
+            | State::WaitingHumanDecision(_)
+            | State::ChangesRequested { .. }
+            | State::Deferred(_)
+            | State::Blocked => None,
             State::Running(held) => {
                 lease = Some(held);
                 None

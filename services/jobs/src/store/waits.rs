@@ -86,6 +86,7 @@ impl Columns {
         let (since, due_at) = match &job.state {
             State::WaitingHumanDecision(wait) | State::Deferred(wait) => (Some(wait.since), Some(wait.due_at)),
             State::ChangesRequested { due_at } => (None, Some(*due_at)),
+            State::Blocked => (None, Some(terms.ends_at)),
             _ => (None, None),
         };
         self.job_id.push(job.facts.job_id.as_uuid());

@@ -4,6 +4,7 @@ mod make_partitions;
 mod measure_outbox;
 mod promote_due;
 mod remind;
+mod settle;
 mod sweep;
 mod turn_outbox_ring;
 
@@ -49,6 +50,16 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     tasks.spawn("max_age", config.max_age_period(), lease("max_age"), move || {
         let core = aging.clone();
         async move { Sweep::Age.run_once(&core).await }
+    });
+    let settling = core.clone();
+    tasks.spawn("settle", config.settle_period(), lease("settle"), move || {
+        let core = settling.clone();
+        async move { settle::run_once(&core).await }
+    });
+    let checking = core.clone();
+    tasks.spawn("settle_check", config.settle_check_period(), lease("settle_check"), move || {
+        let core = checking.clone();
+        async move { settle::add_missing(&core).await }
     });
     let making = core.clone();
     tasks.spawn("partitions", config.partitions_period(), lease("partitions"), move || {

@@ -84,6 +84,7 @@ impl Sweep {
         }
         core.wake_dispatch();
         core.hints.outbox();
+        core.settle_after(&steps);
         Ok(steps.len() as u64)
     }
 }

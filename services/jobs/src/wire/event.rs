@@ -46,6 +46,17 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
             resubmits: resubmits(facts),
             parent_job_id: parent_job_id(facts),
         }),
+        (Said::Blocked { entry, by }, _) => header.envelope(&pb::JobBlocked {
+            intent: facts.intent.to_string(),
+            queue: facts.queue.as_str().to_owned(),
+            tier: facts.tier.as_str().to_owned(),
+            priority: facts.priority.into(),
+            run_after: facts.run_after.map(timestamp),
+            payload_digest: payload_digest(entry),
+            payload_bytes: payload_bytes(entry),
+            parent_job_id: parent_job_id(facts),
+            depends_on: by.iter().map(ToString::to_string).collect(),
+        }),
         (Said::WaitingHumanDecision { entry }, State::WaitingHumanDecision(wait)) => {
             header.envelope(&pb::JobWaitingHumanDecision {
                 intent: facts.intent.to_string(),
@@ -103,21 +114,21 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
 fn payload_digest(entry: &Entry) -> Vec<u8> {
     match entry {
         Entry::Submitted { payload_digest, .. } => payload_digest.to_vec(),
-        Entry::Released | Entry::Decided(_) => Vec::new(),
+        Entry::Released | Entry::Unblocked | Entry::Decided(_) => Vec::new(),
     }
 }
 
 fn payload_bytes(entry: &Entry) -> u64 {
     match entry {
         Entry::Submitted { payload_bytes, .. } => *payload_bytes as u64,
-        Entry::Released | Entry::Decided(_) => 0,
+        Entry::Released | Entry::Unblocked | Entry::Decided(_) => 0,
     }
 }
 
 fn approval_id(entry: &Entry) -> String {
     match entry {
         Entry::Decided(approval_id) => approval_id.to_string(),
-        Entry::Submitted { .. } | Entry::Released => String::new(),
+        Entry::Submitted { .. } | Entry::Released | Entry::Unblocked => String::new(),
     }
 }
 

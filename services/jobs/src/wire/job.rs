@@ -3,6 +3,7 @@
 use holdfast_proto::jobs::v1 as pb;
 
 use super::field::{timestamp, trace_id, wire_duration};
+use crate::domain::dependency::{Dependency, OnFailure};
 use crate::domain::job::{Failure, Queue, StateName, Tier};
 use crate::domain::payload::Payload;
 use crate::store::read::{SeenEvent, SeenJob};
@@ -20,6 +21,7 @@ pub fn state(state: StateName) -> pb::JobState {
         StateName::ChangesRequested => pb::JobState::ChangesRequested,
         StateName::Deferred => pb::JobState::Deferred,
         StateName::Rejected => pb::JobState::Rejected,
+        StateName::Blocked => pb::JobState::Blocked,
     }
 }
 
@@ -52,6 +54,25 @@ pub fn known_tier(tier: pb::RiskTier) -> Option<Tier> {
 
 pub fn payload(payload: Payload) -> pb::Payload {
     pb::Payload { data: payload.data, content_type: payload.content_type }
+}
+
+pub fn on_failure(on_failure: OnFailure) -> pb::OnFailure {
+    match on_failure {
+        OnFailure::Block => pb::OnFailure::Block,
+        OnFailure::Cancel => pb::OnFailure::Cancel,
+        OnFailure::Run => pb::OnFailure::Run,
+    }
+}
+
+pub fn known_on_failure(on_failure: pb::OnFailure) -> Option<OnFailure> {
+    OnFailure::ALL.iter().copied().find(|known| self::on_failure(*known) == on_failure)
+}
+
+fn dependency(dependency: &Dependency) -> pb::Dependency {
+    pb::Dependency {
+        on: Some(pb::dependency::On::JobId(dependency.job_id.to_string())),
+        on_failure: on_failure(dependency.on_failure).into(),
+    }
 }
 
 fn failure(failure: Failure) -> pb::Failure {
@@ -99,6 +120,8 @@ impl From<SeenJob> for pb::Job {
             resubmits: job.resubmits.map(|job_id| job_id.to_string()).unwrap_or_default(),
             parent_job_id: job.parent.map(|parent| parent.job_id.to_string()).unwrap_or_default(),
             depth: job.parent.map_or(0, |parent| parent.depth.into()),
+            dependencies: job.dependencies.iter().map(dependency).collect(),
+            blocked_by: job.blocked_by.iter().map(ToString::to_string).collect(),
             seq: job.seq,
             trace_id: trace_id(&job.traceparent),
             request_id: job.request_id,

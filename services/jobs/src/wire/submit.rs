@@ -8,8 +8,10 @@ use holdfast_ids::{IdempotencyKey, Intent, JobId, ProjectId, TenantId};
 use holdfast_proto::jobs::v1 as pb;
 
 use super::field::{duration, id, in_range, named, optional_id, payload, required, time, timestamp};
-use super::job::{known_queue, known_tier, state};
+use super::job::{known_on_failure, known_queue, known_tier, state};
+use crate::app::dependencies::{Named, On};
 use crate::app::submit::{Requested, Submitted};
+use crate::domain::dependency::{DEPENDENCIES_MAX, OnFailure};
 use crate::domain::submission::RUN_AFTER_AHEAD_MAX_S;
 
 const RUN_BUDGET_MIN: Duration = Duration::from_secs(1);
@@ -60,6 +62,7 @@ impl TryFrom<pb::SubmitJobRequest> for Requested {
         let max_attempts = v.check(in_range("constraints.max_attempts", constraints.max_attempts, 0..=1000));
         let key = v.check(id("idempotency_key", &request.idempotency_key, IdempotencyKey::parse));
         let parent_job_id = v.check(optional_id("parent_job_id", &request.parent_job_id, JobId::parse));
+        let dependencies = v.check(dependencies(request.dependencies));
         let payload = v.check(required("payload", request.payload).and_then(|message| payload("payload", message)));
         let parsed = (|| {
             Some(Self {
@@ -77,10 +80,36 @@ impl TryFrom<pb::SubmitJobRequest> for Requested {
                 payload: payload?,
                 resubmits: None,
                 parent_job_id: parent_job_id?,
+                dependencies: dependencies?,
             })
         })();
         parsed.ok_or_else(|| v.into_fault())
     }
+}
+
+fn dependencies(dependencies: Vec<pb::Dependency>) -> Result<Vec<Named>, Fault> {
+    if dependencies.len() > DEPENDENCIES_MAX {
+        return Err(Fault::invalid("dependencies", format!("has more than {DEPENDENCIES_MAX} elements")));
+    }
+    dependencies
+        .into_iter()
+        .enumerate()
+        .map(|(index, message)| dependency(&format!("dependencies[{index}]"), message))
+        .collect()
+}
+
+fn dependency(field: &str, dependency: pb::Dependency) -> Result<Named, Fault> {
+    let on = match required(&format!("{field}.on"), dependency.on)? {
+        pb::dependency::On::JobId(job_id) => On::Job(id(&format!("{field}.job_id"), &job_id, JobId::parse)?),
+        pb::dependency::On::BatchItem(item) => {
+            On::Item(in_range(&format!("{field}.batch_item"), item, 0..=999)?.unsigned_abs() as usize)
+        }
+    };
+    let on_failure = match dependency.on_failure {
+        0 => OnFailure::Block,
+        number => named(&format!("{field}.on_failure"), number, known_on_failure)?,
+    };
+    Ok(Named { on, on_failure })
 }
 
 /// Microseconds, as PostgreSQL keeps them. The bound is the service's clock's: it only keeps nonsense out.

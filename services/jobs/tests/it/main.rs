@@ -6,6 +6,7 @@ mod bad_input;
 mod coalescing;
 mod contract;
 mod delegation;
+mod dependencies;
 mod keys;
 mod limits;
 mod outage;

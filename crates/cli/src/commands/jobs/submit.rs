@@ -2,7 +2,9 @@ use std::{io::Read, path::PathBuf, str::FromStr};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use holdfast_proto::jobs::v1::{Constraints, Payload, Queue, RiskTier, SubmitJobRequest};
+use holdfast_proto::jobs::v1::{
+    Constraints, Dependency, OnFailure, Payload, Queue, RiskTier, SubmitJobRequest, dependency,
+};
 use prost_types::Timestamp;
 use serde_json::json;
 
@@ -54,6 +56,28 @@ pub(crate) struct SubmitArgs {
     /// The job on whose behalf this one is done.
     #[arg(long, value_name = "JOB_ID", default_value = "", hide_default_value = true)]
     parent: String,
+    /// A job that has to end before this one runs, and what becomes of this one where that fails: `JOB_ID`, `JOB_ID:cancel`,
+    /// `JOB_ID:run` [default: block]. May be given several times.
+    #[arg(long = "after", value_name = "JOB_ID[:ON_FAILURE]")]
+    after: Vec<After>,
+}
+
+#[derive(Clone, Debug)]
+struct After(Dependency);
+
+impl FromStr for After {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (job_id, on_failure) = match text.split_once(':') {
+            None => (text, OnFailure::Block),
+            Some((job_id, "block")) => (job_id, OnFailure::Block),
+            Some((job_id, "cancel")) => (job_id, OnFailure::Cancel),
+            Some((job_id, "run")) => (job_id, OnFailure::Run),
+            Some((_, other)) => return Err(format!("{other} is none of block, cancel, run")),
+        };
+        Ok(Self(Dependency { on: Some(dependency::On::JobId(job_id.to_owned())), on_failure: on_failure.into() }))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +136,7 @@ impl SubmitArgs {
             idempotency_key: self.key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
             payload: Some(Payload { data: data.into(), content_type: self.content_type }),
             parent_job_id: self.parent,
+            dependencies: self.after.into_iter().map(|after| after.0).collect(),
         })
     }
 }

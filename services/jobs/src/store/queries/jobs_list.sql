@@ -8,6 +8,14 @@ SELECT
     CASE WHEN job.state IN ('waiting_human_decision', 'changes_requested', 'deferred') THEN (
         SELECT wait.due_at FROM jobs.job_waits AS wait WHERE wait.job_id = job.job_id AND wait.tenant_id = job.tenant_id
     ) END AS decide_by,
+    job.depends_on, job.on_dependency_failure,
+    CASE WHEN job.state = 'blocked' THEN ARRAY(
+        SELECT open.depends_on FROM jobs.job_dependencies AS open
+        LEFT JOIN jobs.jobs AS other ON other.job_id = open.depends_on AND other.tenant_id = open.tenant_id
+        WHERE open.job_id = job.job_id AND open.tenant_id = job.tenant_id
+            AND other.state IS DISTINCT FROM 'done' AND NOT (open.on_failure = 'run' AND other.finished_at IS NOT NULL)
+        ORDER BY open.depends_on
+    ) END AS blocked_by,
     job.created_at, job.started_at, job.finished_at, job.request_id, job.traceparent,
     NULL::bytea AS "payload?", job.payload_content_type, NULL::bytea AS result, NULL::text AS result_content_type,
     lease.worker_id AS "worker_id?", lease.expires_at AS "lease_expires_at?",

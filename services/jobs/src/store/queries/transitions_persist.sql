@@ -86,11 +86,11 @@ WITH item AS MATERIALIZED (
             (sum(was_ahead::int4 - is_ahead::int4) FILTER (WHERE queue = 'project')) AS dequeued,
             (sum(was_ahead::int4 - is_ahead::int4) FILTER (WHERE queue = 'infra')) AS infra_dequeued
         FROM item
-        -- Work that is still ahead counts into the depth of its queue, whether it waits for a worker or for people.
+        -- Work that is still ahead counts into the depth of its queue, whether it waits for a worker, for people or for other jobs.
         CROSS JOIN LATERAL (
             SELECT
-                from_state IN ('queued', 'waiting_human_decision', 'changes_requested', 'deferred') AS was_ahead,
-                state IN ('queued', 'waiting_human_decision', 'changes_requested', 'deferred') AS is_ahead
+                from_state IN ('queued', 'blocked', 'waiting_human_decision', 'changes_requested', 'deferred') AS was_ahead,
+                state IN ('queued', 'blocked', 'waiting_human_decision', 'changes_requested', 'deferred') AS is_ahead
         ) AS ahead
         GROUP BY tenant_id, project_id ORDER BY tenant_id, project_id
     ) AS raw

@@ -1,7 +1,7 @@
 //! The rows, read raw, against the oracles.
 
 use anyhow::{Context as _, Result, ensure};
-use holdfast_jobs::domain::job::{Queue, State, StateName, Tier, Time};
+use holdfast_jobs::domain::job::{Queue, State, StateName, Time};
 use holdfast_jobs::domain::transition::{Cause, Transition};
 use holdfast_jobs::wire::event::encode;
 use sqlx::FromRow;
@@ -91,9 +91,10 @@ impl Project<'_> {
             let mut own = rows.iter().filter(|row| row.job_id == Some(oracle.job_id().as_uuid()));
             let first = own.next().context("a job without a submission")?;
             let submission = (first.seq, first.key_seq, first.from_state.as_deref(), first.event_name.as_deref());
-            let is_dangerous = oracle.job.facts.tier == Tier::C;
-            let named = if is_dangerous { "job.waiting_human_decision" } else { "job.queued" };
-            ensure!(submission == (Some(1), Some(1), None, Some(named)), "it begins with {first:?}");
+            let first_state =
+                oracle.history.first().map_or(oracle.state(), |(moved, _)| moved.from.unwrap_or(oracle.state()));
+            let named = format!("job.{}", first_state.as_str());
+            ensure!(submission == (Some(1), Some(1), None, Some(named.as_str())), "it begins with {first:?}");
             for (transition, cause) in &oracle.history {
                 let row = own.next().context("a transition without its row")?;
                 compare_event(transition, cause, row).with_context(|| format!("{transition:?} stands as {row:?}"))?;
@@ -110,7 +111,7 @@ impl Project<'_> {
         let counts: (i32, i64, i64) =
             sqlx::query_as(sql).bind(self.tenant.as_str()).fetch_one(self.store.db.admin()).await?;
         let count = |counts: fn(&Oracle) -> bool| self.jobs.iter().filter(|oracle| counts(oracle)).count();
-        let is_ahead = |oracle: &Oracle| oracle.state() == StateName::Queued || waits_for_people(oracle.state());
+        let is_ahead = |oracle: &Oracle| oracle.state() == StateName::Queued || waits_elsewhere(oracle.state());
         let waits = |oracle: &Oracle, queue| is_ahead(oracle) && oracle.job.facts.queue == queue;
         let running = count(|oracle| oracle.state() == StateName::Running) as i32;
         let depth = |queue| self.jobs.iter().filter(|oracle| waits(oracle, queue)).count() as i64;
@@ -120,8 +121,10 @@ impl Project<'_> {
     }
 }
 
-fn waits_for_people(state: StateName) -> bool {
-    matches!(state, StateName::WaitingHumanDecision | StateName::ChangesRequested | StateName::Deferred)
+/// For people, or for other jobs.
+fn waits_elsewhere(state: StateName) -> bool {
+    use StateName::{Blocked, ChangesRequested, Deferred, WaitingHumanDecision};
+    matches!(state, Blocked | ChangesRequested | Deferred | WaitingHumanDecision)
 }
 
 fn compare_job(oracle: &Oracle, row: &JobRow) -> Result<()> {
@@ -136,7 +139,7 @@ fn compare_job(oracle: &Oracle, row: &JobRow) -> Result<()> {
         (Place::Delayed { due_at: at }, _) => due_at.push(at),
         (Place::Leases, State::Running(lease)) => lease_ids.push(lease.lease_id.as_uuid()),
         _ => {
-            let has_none = state.name().is_final() || waits_for_people(state.name());
+            let has_none = state.name().is_final() || waits_elsewhere(state.name());
             ensure!(has_none, "a job that has not ended has a place in dispatch");
         }
     }

@@ -54,6 +54,10 @@ enum Situation {
     ChangesRequested,
     Approved,
     Rejected,
+    /// It waits for another job.
+    Blocked,
+    /// The same, and people have to decide then.
+    BlockedDangerous,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +78,10 @@ enum Event {
     SendBack,
     Defer,
     RunOut,
+    Unblock,
 }
 
-const EVENTS: [Event; 15] = [
+const EVENTS: [Event; 16] = [
     Event::Claim,
     Event::Complete,
     Event::CompleteStale,
@@ -92,6 +97,7 @@ const EVENTS: [Event; 15] = [
     Event::SendBack,
     Event::Defer,
     Event::RunOut,
+    Event::Unblock,
 ];
 
 /// What comes of an event.
@@ -107,6 +113,7 @@ enum Then {
 
 use Then::{Goes, Moves, Nothing, Refused};
 
+const ASKED: Then = Moves(StateName::WaitingHumanDecision);
 const CANCELLED: Then = Moves(StateName::Cancelled);
 const CONFLICT: Then = Refused(Refusal::DecidedOtherwise);
 const DEFERRED: Then = Moves(StateName::Deferred);
@@ -126,29 +133,31 @@ const WAITS: Then = Refused(Refusal::NotCancellable);
 
 /// One row a situation, one column an event, in the order of [`EVENTS`].
 #[rustfmt::skip]
-const TABLE: [(Situation, [Then; 15]); 21] = [
-    //                              Claim    Complete  Stale  FailRetryable  FailForGood  Release  Cancel     Extend  Sweep      Promote  Approve    Reject     SendBack   Defer      RunOut
-    (Situation::Queued,            [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::Delayed,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::Running,           [Nothing, DONE,     STALE, RETRYING,      FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::LastAttempt,       [Nothing, DONE,     STALE, FAILED,        FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::Expired,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::ExpiredLastAttempt,[Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  FAILED,    Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::ExpiredLongAgo,    [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::Overrun,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  TIMED_OUT, Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::Retrying,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::RetryDue,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Goes,    NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::RetryReady,        [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing]),
-    (Situation::Done,              [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing]),
-    (Situation::Failed,            [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing]),
-    (Situation::TimedOut,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing]),
-    (Situation::Cancelled,         [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing]),
-    (Situation::Waiting,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, DEFERRED,  Nothing]),
-    (Situation::Undecided,         [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      TIMED_OUT]),
-    (Situation::Deferred,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, TWICE,     Nothing]),
-    (Situation::ChangesRequested,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, CONFLICT,  CONFLICT,  Goes,      CONFLICT,  Nothing]),
-    (Situation::Approved,          [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, Goes,      CONFLICT,  CONFLICT,  CONFLICT,  Nothing]),
-    (Situation::Rejected,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, CONFLICT,  Goes,      CONFLICT,  CONFLICT,  Nothing]),
+const TABLE: [(Situation, [Then; 16]); 23] = [
+    //                              Claim    Complete  Stale  FailRetryable  FailForGood  Release  Cancel     Extend  Sweep      Promote  Approve    Reject     SendBack   Defer      RunOut     Unblock
+    (Situation::Queued,            [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::Delayed,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::Running,           [Nothing, DONE,     STALE, RETRYING,      FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::LastAttempt,       [Nothing, DONE,     STALE, FAILED,        FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::Expired,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::ExpiredLastAttempt,[Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  FAILED,    Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::ExpiredLongAgo,    [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::Overrun,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  TIMED_OUT, Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::Retrying,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::RetryDue,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Goes,    NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::RetryReady,        [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
+    (Situation::Done,              [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing]),
+    (Situation::Failed,            [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing]),
+    (Situation::TimedOut,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing]),
+    (Situation::Cancelled,         [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing]),
+    (Situation::Waiting,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, DEFERRED,  Nothing,   Nothing]),
+    (Situation::Undecided,         [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      TIMED_OUT, Nothing]),
+    (Situation::Deferred,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, TWICE,     Nothing,   Nothing]),
+    (Situation::ChangesRequested,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, CONFLICT,  CONFLICT,  Goes,      CONFLICT,  Nothing,   Nothing]),
+    (Situation::Approved,          [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, Goes,      CONFLICT,  CONFLICT,  CONFLICT,  Nothing,   Nothing]),
+    (Situation::Rejected,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, CONFLICT,  Goes,      CONFLICT,  CONFLICT,  Nothing,   Nothing]),
+    (Situation::Blocked,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   QUEUED]),
+    (Situation::BlockedDangerous,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   ASKED]),
 ];
 
 fn complete(presented: Presented) -> Asked {
@@ -178,11 +187,15 @@ async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
         max_attempts: if is_last { 1 } else { 5 },
         run_budget_ms: RUN_BUDGET.num_milliseconds(),
         is_delayed: situation == Delayed,
-        is_dangerous: matches!(situation, Waiting | Undecided | Deferred | ChangesRequested | Approved | Rejected),
+        is_dangerous: matches!(
+            situation,
+            Waiting | Undecided | Deferred | ChangesRequested | Approved | Rejected | BlockedDangerous
+        ),
+        is_blocked: matches!(situation, Blocked | BlockedDangerous),
     };
     let mut project = Project::new(store, 1);
     project.submit(&terms).await?;
-    if matches!(situation, Queued | Delayed) {
+    if matches!(situation, Queued | Delayed | Blocked | BlockedDangerous) {
         return Ok(project);
     }
     let ordered = match situation {
@@ -240,6 +253,7 @@ async fn happens(project: &mut Project<'_>, event: Event) -> Result<Then> {
         Event::SendBack => decision(Decision::RequestChanges),
         Event::Defer => decision(Decision::Defer),
         Event::RunOut => return Ok(project.run_out().await?.pop().map_or(Nothing, Moves)),
+        Event::Unblock => return Ok(project.unblock().await?.pop().map_or(Nothing, Moves)),
         Event::Claim => {
             let is_leased = project.claim(1, TTL).await? == 1;
             return Ok(if is_leased { Moves(StateName::Running) } else { Nothing });

@@ -24,7 +24,7 @@ pub enum Place {
         due_at: Time,
     },
     Leases,
-    /// It waits for people, or has ended.
+    /// It waits for people or for other jobs, or has ended.
     Nowhere,
 }
 
@@ -118,7 +118,7 @@ pub struct Oracle {
 impl Oracle {
     pub fn new(job: Job, payload: Payload) -> Self {
         let place = match job.facts.run_after {
-            _ if job.facts.human.is_some() => Place::Nowhere,
+            _ if job.state != State::Queued => Place::Nowhere,
             Some(due_at) if due_at > job.facts.created_at => Place::Delayed { due_at },
             _ => Place::Queue { ready_at: job.facts.created_at },
         };
@@ -195,7 +195,7 @@ impl Oracle {
                 wait.due_at -= by;
             }
             State::ChangesRequested { due_at } => *due_at -= by,
-            State::Queued => {}
+            State::Queued | State::Blocked => {}
             _ => return,
         }
         if let Some(human) = &mut self.job.facts.human {
@@ -230,6 +230,7 @@ impl Oracle {
 /// What the event of a transition is called, and the message that it carries.
 pub fn event_of(said: &Said) -> (&'static str, &'static str) {
     match said {
+        Said::Blocked { .. } => ("job.blocked", "JobBlocked"),
         Said::Queued { .. } => ("job.queued", "JobQueued"),
         Said::Running => ("job.running", "JobRunning"),
         Said::Retrying => ("job.retrying", "JobRetrying"),

@@ -49,6 +49,7 @@ enum Step {
     },
     Promote,
     RunOut,
+    Unblock,
     Age {
         ms: i64,
     },
@@ -97,14 +98,15 @@ fn terms() -> impl Strategy<Value = Terms> {
     let queue = prop_oneof![3 => Just(Queue::Project), 1 => Just(Queue::Infra)];
     let run_budget_ms = prop_oneof![1 => Just(1_000), 1 => Just(60_000), 4 => Just(600_000)];
     let (is_delayed, is_dangerous) = (prop::bool::weighted(0.2), prop::bool::weighted(0.4));
-    (queue, 0..=9_i16, 1..=4, run_budget_ms, is_delayed, is_dangerous).prop_map(
-        |(queue, priority, max_attempts, run_budget_ms, is_delayed, is_dangerous)| Terms {
+    (queue, 0..=9_i16, 1..=4, run_budget_ms, is_delayed, is_dangerous, prop::bool::weighted(0.25)).prop_map(
+        |(queue, priority, max_attempts, run_budget_ms, is_delayed, is_dangerous, is_blocked)| Terms {
             queue,
             priority,
             max_attempts,
             run_budget_ms,
             is_delayed,
             is_dangerous,
+            is_blocked,
         },
     )
 }
@@ -147,6 +149,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0.0..1.0).prop_map(|chance| Step::Sweep { chance }),
         3 => Just(Step::Promote),
         2 => Just(Step::RunOut),
+        2 => Just(Step::Unblock),
         3 => prop_oneof![2 => Just(500), 6 => Just(15_000), 1 => Just(50_000), 1 => Just(400_000)].prop_map(|ms| Step::Age { ms }),
     ]
 }
@@ -183,6 +186,9 @@ impl Step {
             }
             Self::RunOut => {
                 project.run_out().await?;
+            }
+            Self::Unblock => {
+                project.unblock().await?;
             }
             Self::Age { ms } => project.age(TimeDelta::milliseconds(*ms)).await?,
         }

@@ -1,0 +1,96 @@
+//! Settling: when a job has ended for which others wait, each of those is looked at, under its lock, and moves on if what it
+//! waited for lets it.
+//!
+//! The transaction that ends an awaited job leaves a settlement; whoever wrote it settles at once, and a sweep finds what
+//! a crash left. Settling twice changes nothing: what counts is how the dependencies stand when the dependent is locked.
+
+use std::sync::Arc;
+
+use holdfast_ids::ActorId;
+use tokio_util::sync::CancellationToken;
+
+use super::Core;
+use crate::domain::dependency::{Dependency, Settled, settle};
+use crate::domain::job::{Job, StateName, Time};
+use crate::domain::transition::{self, Cause, Transition};
+use crate::metrics;
+use crate::store::StoreError;
+use crate::store::dependencies::{dependencies_of, settlements_close, settlements_take};
+use crate::store::transitions::{Step, jobs_load, jobs_lock, transitions_persist};
+
+const ACTOR: &str = "system:dependencies";
+/// Settlements of one round, and the dependents of each that it looks at.
+pub const SETTLEMENTS_MAX: i64 = 16;
+const DEPENDENTS_MAX: i64 = 64;
+
+/// Settles what this instance ended, as soon as it did.
+pub async fn run(core: Arc<Core>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = core.settle.notified() => {}
+            () = shutdown.cancelled() => return,
+        }
+        loop {
+            match core.task_db.bounded(core.settle_round()).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    // The sweep comes by.
+                    tracing::warn!(%error, "dependents were not settled at once");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Settles some of what has ended; answers how many settlements it took.
+    pub(crate) async fn settle_round(&self) -> Result<u64, StoreError> {
+        let mut tx = self.task_db.begin().await?;
+        let settlements = settlements_take(&mut tx, SETTLEMENTS_MAX, DEPENDENTS_MAX).await?;
+        if settlements.count() == 0 {
+            tx.rollback().await?;
+            return Ok(0);
+        }
+        let dependents = &settlements.dependents;
+        let locked = jobs_lock(&mut tx, &dependents.job_ids, &dependents.tenant_ids).await?;
+        let mut open = dependencies_of(&mut tx, &locked).await?;
+        let actor_id = ActorId::parse(ACTOR).map_err(|_| StoreError::LostLock)?;
+        let mut steps = Vec::new();
+        for locked in jobs_load(&mut tx, &locked).await? {
+            let cause = Cause::background(actor_id.clone(), &locked.job.facts);
+            let waits_for = open.remove(&locked.job.facts.job_id).unwrap_or_default();
+            let moved = move_on(locked.job, &waits_for, locked.now);
+            steps.extend(moved.map(|transition| Step { transition, cause, queued_since: None }));
+        }
+        if !steps.is_empty() {
+            transitions_persist(&mut tx, &steps, self.encode).await?;
+        }
+        settlements_close(&mut tx, &settlements).await?;
+        tx.commit().await?;
+        if !steps.is_empty() {
+            steps.iter().for_each(|step| metrics::settled(step.transition.after.state.name()));
+            self.wake_dispatch();
+            self.hints.outbox();
+            self.settle_after(&steps);
+        }
+        Ok(settlements.count() as u64)
+    }
+
+    /// After a commit: there may be jobs that waited for what has ended.
+    pub(crate) fn settle_after(&self, steps: &[Step]) {
+        if steps.iter().any(Step::ends_what_is_awaited) {
+            self.settle.notify_one();
+        }
+    }
+}
+
+fn move_on(job: Job, waits_for: &[(Dependency, Option<StateName>)], now: Time) -> Option<Transition> {
+    let effects = waits_for.iter().map(|(dependency, state)| (dependency.job_id, dependency.on_failure.effect(*state)));
+    match settle(effects) {
+        Settled::StaysBlocked => None,
+        Settled::Free => transition::unblock(job, now),
+        Settled::Cancelled(by) => transition::cancel_with(job, by, now),
+    }
+}
