@@ -91,6 +91,20 @@ table jobs.job_delayed owner holdfast_jobs_owner row level security forced with 
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
 
+table jobs.job_dependencies owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  column job_id uuid not null
+  column depends_on uuid not null
+  column tenant_id text collate "C" not null
+  column on_failure text collate "C" not null
+  constraint dependency_effect_is_known CHECK ((on_failure = ANY (ARRAY['block'::text, 'cancel'::text, 'run'::text])))
+  constraint dependency_is_another_job CHECK ((job_id <> depends_on))
+  constraint job_dependencies_pkey PRIMARY KEY (job_id, depends_on)
+  CREATE INDEX job_dependencies_by_dependency ON jobs.job_dependencies USING btree (depends_on, job_id)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant DELETE, SELECT to holdfast_jobs_task
+
 table jobs.job_events owner holdfast_jobs_owner partitioned by RANGE (job_id) row level security forced
   column job_id uuid not null
   column seq bigint not null
@@ -149,6 +163,17 @@ table jobs.job_queue owner holdfast_jobs_owner row level security forced with (a
   policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
+
+table jobs.job_settlements owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  column settlement_id uuid not null
+  column job_id uuid not null
+  column tenant_id text collate "C" not null
+  column after_job_id uuid not null
+  constraint job_settlements_pkey PRIMARY KEY (settlement_id)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
+  grant INSERT to holdfast_jobs_app
 
 table jobs.job_waits owner holdfast_jobs_owner row level security forced with (fillfactor=70)
   column job_id uuid not null
@@ -210,7 +235,11 @@ table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row leve
   column resubmits uuid
   column parent_job_id uuid
   column depth smallint not null default 0
+  column awaited boolean not null default false
+  column depends_on uuid[]
+  column on_dependency_failure text[]
   constraint job_counts_are_sane CHECK (((seq >= 1) AND (attempt >= 0) AND (fence >= 0) AND (run_ms >= 0) AND (max_attempts >= 1) AND (run_budget_ms >= 1000)))
+  constraint job_dependencies_are_pairs CHECK ((((depends_on IS NULL) AND (on_dependency_failure IS NULL)) OR (((cardinality(depends_on) >= 1) AND (cardinality(depends_on) <= 100)) AND (cardinality(on_dependency_failure) = cardinality(depends_on)))))
   constraint job_depth_is_bounded CHECK ((((depth >= 0) AND (depth <= 3)) AND ((depth > 0) = (parent_job_id IS NOT NULL))))
   constraint job_ended_when_final CHECK (((state = ANY (ARRAY['done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'rejected'::text])) = (finished_at IS NOT NULL)))
   constraint job_has_failure_when_failed CHECK (((state <> ALL (ARRAY['failed'::text, 'retrying'::text])) OR (failure_code IS NOT NULL)))
@@ -222,7 +251,7 @@ table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row leve
   constraint job_payload_is_bounded CHECK (((octet_length(payload) <= 983040) AND (octet_length(result) <= 983040)))
   constraint job_priority_is_in_range CHECK (((priority >= 0) AND (priority <= 9)))
   constraint job_queue_is_known CHECK ((queue = ANY (ARRAY['project'::text, 'infra'::text])))
-  constraint job_state_is_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'waiting_human_decision'::text, 'changes_requested'::text, 'deferred'::text, 'rejected'::text])))
+  constraint job_state_is_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'waiting_human_decision'::text, 'changes_requested'::text, 'deferred'::text, 'rejected'::text, 'blocked'::text])))
   constraint job_tier_is_known CHECK ((tier = ANY (ARRAY['A'::text, 'B'::text, 'C'::text])))
   constraint jobs_pkey PRIMARY KEY (job_id)
   CREATE INDEX jobs_by_project ON ONLY jobs.jobs USING btree (tenant_id, project_id, job_id DESC)

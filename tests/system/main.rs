@@ -2,10 +2,12 @@
 //! after the other; see `holdfast_system_tests::proof` for their terms.
 #![forbid(unsafe_code)]
 
+mod dags;
 mod idempotency;
 mod load;
 mod postgres_restart;
 mod redis_loss;
 mod relays;
 mod tenants;
+mod trouble;
 mod workers;

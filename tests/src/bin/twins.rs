@@ -29,6 +29,7 @@ const TWINS: &[Twin] = &[
     Twin { patch: "fence", tests: "workers::", says: "stale:" },
     Twin { patch: "tenant", tests: "tenants::", says: "leak:" },
     Twin { patch: "relay-order", tests: "relays::", says: "order:" },
+    Twin { patch: "dependencies", tests: "dags::", says: "order:" },
 ];
 
 const BINARIES: [&str; 2] = ["holdfast-jobs", "holdfast-relay"];

@@ -1,5 +1,6 @@
 //! Checkers: they read logs, streams and raw tables, and answer what they found wrong. One violation is one line.
 
+pub mod dags;
 pub mod jobs;
 pub mod serial;
 pub mod streams;

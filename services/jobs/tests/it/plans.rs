@@ -43,6 +43,23 @@ const HOT: &[(&str, &[LookUp])] = &[
     ("key_head_update", &[("head", HEAD_KEY)]),
     ("key_ledger", &[("ledger", &["ledger_id"])]),
     ("ledger_touch", &[("ledger", &["ledger_id"])]),
+    ("approvals_list", &[("approvals", &["job_id"])]),
+    ("job_waits_get", &[("wait", &["job_id"])]),
+    ("leases_look", &[("lease", &["job_id"])]),
+    ("dependencies_seen", &[("job", &["job_id"])]),
+    ("dependencies_lock", &[("job", &["job_id"])]),
+    ("dependencies_mark", &[("job", &["job_id"])]),
+    ("dependencies_move", &[("open", &["depends_on"])]),
+    ("dependencies_delete", &[("open", &["job_id"])]),
+];
+
+/// The same, of background work.
+const BACKGROUND: &[(&str, &[LookUp])] = &[
+    ("dependencies_of", &[("open", &["job_id"]), ("other", &["job_id"])]),
+    ("dependents_of", &[("open", &["depends_on", "job_id"])]),
+    ("waits_due", &[("wait", &["due_at"]), ("job", &["job_id"])]),
+    ("delayed_promote", &[("job", &["job_id"])]),
+    ("settlements_missing", &[("job", &["job_id"])]),
 ];
 
 #[test]
@@ -52,6 +69,13 @@ fn hot_statements_look_their_rows_up_by_key() -> Result<()> {
         let mut tx = db.app()?.begin(&TenantScope::one(&tenant()), None).await?;
         let mut unmet = Vec::new();
         for (query, look_ups) in HOT {
+            let file = format!("{}/src/store/queries/{query}.sql", env!("CARGO_MANIFEST_DIR"));
+            let statement = std::fs::read_to_string(&file).context(file)?;
+            let plan = plan(&mut tx, query, &statement).await.context(*query)?;
+            unmet.extend(missing(&plan, look_ups).into_iter().map(|missing| format!("{query}: {missing}")));
+        }
+        let mut tx = db.task()?.begin().await?;
+        for (query, look_ups) in BACKGROUND {
             let file = format!("{}/src/store/queries/{query}.sql", env!("CARGO_MANIFEST_DIR"));
             let statement = std::fs::read_to_string(&file).context(file)?;
             let plan = plan(&mut tx, query, &statement).await.context(*query)?;

@@ -18,7 +18,7 @@ pub struct Flawed {
     pub message: DynamicMessage,
 }
 
-/// Every flawed variant of a message in which every field is set. `unset` is what a missing member of a oneof is told by.
+/// Every flawed variant of a message in which every field is set. `unset` is what a session is told to be missing.
 pub fn flawed(message: &DynamicMessage, unset: &str) -> Vec<Flawed> {
     let mut all = Vec::new();
     for field in message.descriptor().fields() {
@@ -82,13 +82,18 @@ fn empty_element(field: &FieldDescriptor) -> Option<Bad> {
 fn without(message: &DynamicMessage, field: &FieldDescriptor, unset: &str) -> Flawed {
     let mut message = message.clone();
     message.clear_field(field);
-    let path = if field.containing_oneof().is_some() { unset } else { field.name() };
+    let path = match field.containing_oneof() {
+        // A session says what it waits for.
+        Some(_) if field.parent_message().name() == "WorkRequest" => unset.to_owned(),
+        Some(oneof) => oneof.name().to_owned(),
+        None => field.name().to_owned(),
+    };
     let (flaw, reason) = match rule_of(field).1 {
         Absent::Missing => ("missing".to_owned(), Some(Reason::Req400MissingField)),
         Absent::OutOfRange => ("zero".to_owned(), Some(Reason::Req400InvalidSchema)),
         Absent::Means(what) => (format!("left out, which means {what}"), None),
     };
-    Flawed { path: path.to_owned(), flaw, reason, message }
+    Flawed { path, flaw, reason, message }
 }
 
 /// Values that a rule does not allow, each with what is wrong.

@@ -65,7 +65,9 @@ impl Stage {
     fn submission(&self) -> pb::SubmitJobRequest {
         let an_hour_ago = chrono::Utc::now() - chrono::TimeDelta::hours(1);
         let job = job().tenant(&self.tenant).priority(3).attempts_at_most(2).run_budget_s(60);
-        pb::SubmitJobRequest { parent_job_id: id_of(&self.leased[0]), ..job.not_before(an_hour_ago) }
+        let on = Some(pb::dependency::On::JobId(self.ended.clone()));
+        let dependencies = vec![pb::Dependency { on, on_failure: pb::OnFailure::Run.into() }];
+        pb::SubmitJobRequest { parent_job_id: id_of(&self.leased[0]), dependencies, ..job.not_before(an_hour_ago) }
     }
 
     fn listing(&self) -> pb::ListJobsRequest {

@@ -60,6 +60,15 @@ impl Walk {
             let reason = self.refused_alike(own, by, "JobService.SubmitJob", (named(others), named(nobodys))).await;
             assert_eq!(reason, Reason::Auth403Scope);
         }
+        if let (_, Some(others), nobodys) = self.job_ids(own) {
+            let after = |job_id| {
+                let on = Some(pb::dependency::On::JobId(job_id));
+                let dependencies = vec![pb::Dependency { on, on_failure: pb::OnFailure::Run.into() }];
+                pb::SubmitJobRequest { dependencies, ..request.clone() }
+            };
+            let reason = self.refused_alike(own, by, "JobService.SubmitJob", (after(others), after(nobodys))).await;
+            assert_eq!(reason, Reason::Job404NotFound);
+        }
         let answer = self.call::<pb::SubmitJobResponse>(own, by, "JobService.SubmitJob", &request).await;
         self.submitted(own, key, payload, answer.as_ref().map_err(|refusal| refusal.reason));
         Ok(())
