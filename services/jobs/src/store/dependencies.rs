@@ -28,7 +28,8 @@ pub async fn dependencies_seen(
     dependencies: &[Dependency],
 ) -> Result<HashMap<JobId, String>, StoreError> {
     let job_ids: Vec<Uuid> = dependencies.iter().map(|dependency| dependency.job_id.as_uuid()).collect();
-    let rows = sqlx::query_file!("src/store/queries/dependencies_seen.sql", &job_ids, tenant_id.as_str())
+    let tenant_ids = vec![tenant_id.to_string(); job_ids.len()];
+    let rows = sqlx::query_file!("src/store/queries/dependencies_seen.sql", &job_ids, &tenant_ids)
         .fetch_all(&mut **tx)
         .await?;
     Ok(rows.into_iter().map(|row| (JobId::from_uuid(row.job_id), row.project_id)).collect())
