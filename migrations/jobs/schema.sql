@@ -238,6 +238,8 @@ table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row leve
   column awaited boolean not null default false
   column depends_on uuid[]
   column on_dependency_failure text[]
+  column total_budget_ms bigint
+  column backoff_ms bigint not null default 0
   constraint job_counts_are_sane CHECK (((seq >= 1) AND (attempt >= 0) AND (fence >= 0) AND (run_ms >= 0) AND (max_attempts >= 1) AND (run_budget_ms >= 1000)))
   constraint job_dependencies_are_pairs CHECK ((((depends_on IS NULL) AND (on_dependency_failure IS NULL)) OR (((cardinality(depends_on) >= 1) AND (cardinality(depends_on) <= 100)) AND (cardinality(on_dependency_failure) = cardinality(depends_on)))))
   constraint job_depth_is_bounded CHECK ((((depth >= 0) AND (depth <= 3)) AND ((depth > 0) = (parent_job_id IS NOT NULL))))

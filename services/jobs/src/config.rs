@@ -182,6 +182,7 @@ pub struct IntentConfig {
     pub name: Intent,
     pub run_budget_ms: Option<u64>,
     pub human_budget_ms: Option<u64>,
+    pub total_budget_ms: Option<u64>,
     pub attempts_max: Option<i32>,
     pub retry_initial_ms: Option<u64>,
     pub retry_cap_ms: Option<u64>,
@@ -334,6 +335,7 @@ impl Config {
         let default = IntentTerms {
             run_budget: None,
             human_budget: Duration::from_millis(self.approvals.human_budget_ms),
+            total_budget: None,
             attempts_max: all.attempts_max,
             retry: RetryPolicy {
                 initial: Duration::from_millis(all.initial_ms),
@@ -354,6 +356,7 @@ impl IntentConfig {
         IntentTerms {
             run_budget: self.run_budget_ms.map(Duration::from_millis),
             human_budget: or(self.human_budget_ms, default.human_budget),
+            total_budget: self.total_budget_ms.map(Duration::from_millis),
             attempts_max: self.attempts_max.unwrap_or(default.attempts_max),
             retry: RetryPolicy {
                 initial: or(self.retry_initial_ms, default.retry.initial),

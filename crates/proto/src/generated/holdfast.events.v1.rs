@@ -248,7 +248,7 @@ pub struct JobFailed {
 pub struct JobTimedOut {
     #[prost(int32, tag = "1")]
     pub attempt: i32,
-    /// The clock that ran out: "run", "human", "age".
+    /// The clock that ran out: "run", "human", "total", "age".
     #[prost(string, tag = "2")]
     pub clock: ::prost::alloc::string::String,
 }

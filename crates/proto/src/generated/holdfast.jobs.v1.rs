@@ -859,7 +859,8 @@ pub struct Job {
     /// Present in state RUNNING, once reported.
     #[prost(message, optional, tag = "23")]
     pub progress: ::core::option::Option<Progress>,
-    /// Present in state TIMED_OUT: "run", the run budget; "human", the time for a decision; "age", the maximum age.
+    /// Present in state TIMED_OUT: "run", the run budget; "human", the time for a decision; "total", both with the
+    /// back-offs; "age", the maximum age.
     #[prost(string, tag = "24")]
     pub timed_out_clock: ::prost::alloc::string::String,
     /// Present in state RUNNING.

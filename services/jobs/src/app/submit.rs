@@ -201,6 +201,7 @@ impl App {
             dependencies,
             max_attempts: old.map_or(max_attempts as i32, |old| old.max_attempts.min(max_attempts as i32)),
             run_budget_ms: old.map_or(run_budget_ms, |old| old.run_budget_ms.min(run_budget_ms)),
+            total_budget_ms: terms.total_budget(tier).as_millis() as i64,
             payload: requested.payload,
             payload_hash,
             window_ms: terms.key_window.as_millis() as i64,

@@ -96,6 +96,7 @@ impl IntentConfig {
         };
         own(self.run_budget_ms, SECOND_MS..=7 * DAY_MS, "intents.run_budget_ms");
         own(self.human_budget_ms, SECOND_MS..=30 * DAY_MS, "intents.human_budget_ms");
+        own(self.total_budget_ms, SECOND_MS..=40 * DAY_MS, "intents.total_budget_ms");
         own(self.retry_initial_ms, 1..=DAY_MS, "intents.retry_initial_ms");
         own(self.retry_cap_ms, 1..=DAY_MS, "intents.retry_cap_ms");
         own(self.retry_window_ms, 0..=30 * DAY_MS, "intents.retry_window_ms");
@@ -205,6 +206,7 @@ mod tests {
             ("retries.key_window_ms", "9000000000000000000"),
             ("intents.run_budget_ms", "999"),
             ("intents.human_budget_ms", "0"),
+            ("intents.total_budget_ms", "999"),
             ("intents.attempts_max", "0"),
             ("intents.retry_initial_ms", "0"),
             ("intents.retry_cap_ms", "9000000000000000000"),

@@ -127,7 +127,7 @@ fn reopen(job: Job, approval_id: ApprovalId, detail: &str, now: Time) -> Result<
 /// A wait for a decision that begins now, with what is left of the time for it.
 fn begin_wait(job: &Job, now: Time) -> Result<Wait, Refusal> {
     let terms = job.facts.human.ok_or(Refusal::NotWaiting)?;
-    Ok(terms.wait(now, job.progressed.human_ms))
+    Ok(terms.wait(&job.facts, &job.progressed, now))
 }
 
 /// waiting_human_decision -> queued, rejected, changes_requested, deferred.

@@ -1,6 +1,6 @@
 //! A job and its states.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, LeaseId, ProjectId, TenantId};
 
 use super::payload::Payload;
@@ -68,6 +68,9 @@ named! {
         Run = "run",
         /// Time spent waiting for a decision, deferred time included.
         Human = "human",
+        /// Time under lease, in back-off and with people together. Time in the queue is none of it: otherwise a backlog or an
+        /// outage of workers would destroy work.
+        Total = "total",
         /// Time since it could first have run: what nobody will ever run ends by it.
         Age = "age",
     }
@@ -190,6 +193,8 @@ pub struct Facts {
     pub idempotency_key: IdempotencyKey,
     pub max_attempts: i32,
     pub run_budget_ms: i64,
+    /// None where it was submitted before there was a total clock.
+    pub total_budget_ms: Option<i64>,
     pub run_after: Option<Time>,
     /// None for tiers A and B, and for what has ended.
     pub human: Option<HumanTerms>,
@@ -214,12 +219,26 @@ pub struct Progressed {
     pub run_ms: i64,
     /// Time of the waits for a decision that have ended.
     pub human_ms: i64,
+    /// Time of the back-offs that have ended.
+    pub backoff_ms: i64,
     pub last_failure: Option<Failure>,
     /// The first failure: the retry window counts from it.
     pub retry_since: Option<Time>,
     pub started_at: Option<Time>,
     /// Whether other jobs may wait for its end: their submissions say so, under its lock.
     pub awaited: bool,
+}
+
+impl Facts {
+    /// What is left on the total clock, of what has ended; None where there is none.
+    pub fn total_left(&self, spent: &Progressed) -> Option<TimeDelta> {
+        let spent_ms = spent.run_ms + spent.human_ms + spent.backoff_ms;
+        self.total_budget_ms.map(|budget_ms| TimeDelta::milliseconds((budget_ms - spent_ms).max(0)))
+    }
+
+    pub fn run_left(&self, spent: &Progressed) -> TimeDelta {
+        TimeDelta::milliseconds((self.run_budget_ms - spent.run_ms).max(0))
+    }
 }
 
 /// A job as a transition sees it: locked, and without its payload.

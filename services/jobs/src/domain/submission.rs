@@ -41,6 +41,7 @@ pub struct Submission {
     pub dependencies: Vec<Dependency>,
     pub max_attempts: i32,
     pub run_budget_ms: i64,
+    pub total_budget_ms: i64,
     pub payload: Payload,
     pub payload_hash: PayloadHash,
     pub window_ms: i64,

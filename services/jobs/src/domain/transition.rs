@@ -97,10 +97,26 @@ fn next_fence(last: i64, now: Time) -> i64 {
 }
 
 impl HumanTerms {
-    /// A wait for a decision from now on, where some of the time for it is spent.
-    pub fn wait(&self, now: Time, spent_ms: i64) -> Wait {
-        let left = TimeDelta::milliseconds((self.budget_ms - spent_ms).max(0));
+    /// A wait for a decision from now on, with what is left of the time for it.
+    pub fn wait(&self, facts: &Facts, spent: &Progressed, now: Time) -> Wait {
+        let left = self.left(spent);
+        let left = facts.total_left(spent).map_or(left, |total_left| left.min(total_left));
         Wait { since: now, due_at: (now + left).min(self.ends_at) }
+    }
+
+    fn left(&self, spent: &Progressed) -> TimeDelta {
+        TimeDelta::milliseconds((self.budget_ms - spent.human_ms).max(0))
+    }
+
+    /// The clock by which such a wait runs out.
+    fn clock(&self, facts: &Facts, spent: &Progressed, wait: &Wait) -> Clock {
+        if wait.due_at >= self.ends_at {
+            Clock::Age
+        } else if facts.total_left(spent).is_some_and(|total_left| total_left < self.left(spent)) {
+            Clock::Total
+        } else {
+            Clock::Human
+        }
     }
 }
 
@@ -112,6 +128,7 @@ pub fn submit(facts: Facts, payload: &Payload, blocked_by: Vec<JobId>) -> Transi
         fence: 0,
         run_ms: 0,
         human_ms: 0,
+        backoff_ms: 0,
         last_failure: None,
         retry_since: None,
         started_at: None,
@@ -120,7 +137,7 @@ pub fn submit(facts: Facts, payload: &Payload, blocked_by: Vec<JobId>) -> Transi
     let entry =
         Entry::Submitted { payload_digest: *blake3::hash(&payload.data).as_bytes(), payload_bytes: payload.data.len() };
     let (state, said) = if blocked_by.is_empty() {
-        waits(&facts, entry, facts.created_at)
+        waits(&facts, &progressed, entry, facts.created_at)
     } else {
         (State::Blocked, Said::Blocked { entry, by: blocked_by })
     };
@@ -135,9 +152,11 @@ pub fn submit(facts: Facts, payload: &Payload, blocked_by: Vec<JobId>) -> Transi
 }
 
 /// Where a job waits that nothing blocks: for people, or for a worker.
-fn waits(facts: &Facts, entry: Entry, now: Time) -> (State, Said) {
+fn waits(facts: &Facts, spent: &Progressed, entry: Entry, now: Time) -> (State, Said) {
     match &facts.human {
-        Some(terms) => (State::WaitingHumanDecision(terms.wait(now, 0)), Said::WaitingHumanDecision { entry }),
+        Some(terms) => {
+            (State::WaitingHumanDecision(terms.wait(facts, spent, now)), Said::WaitingHumanDecision { entry })
+        }
         None => (State::Queued, Said::Queued { entry }),
     }
 }
@@ -147,7 +166,7 @@ pub fn unblock(job: Job, now: Time) -> Option<Transition> {
     if job.state != State::Blocked {
         return None;
     }
-    let (state, said) = waits(&job.facts, Entry::Unblocked, now);
+    let (state, said) = waits(&job.facts, &job.progressed, Entry::Unblocked, now);
     Some(Move::of(job, now).to(state, said, "what it waited for has ended".to_owned()))
 }
 
@@ -166,9 +185,11 @@ pub fn lease(job: Job, take: Take, now: Time) -> Result<Transition, Refusal> {
         state if state.name().is_final() => return Err(Refusal::AlreadyTerminal),
         _ => return Err(Refusal::StaleFence),
     }
-    let budget_left = TimeDelta::milliseconds((job.facts.run_budget_ms - job.progressed.run_ms).max(1));
-    let run_deadline = now + budget_left;
-    let fence = next_fence(job.progressed.fence, now);
+    let mut moved = Move::of(job, now);
+    let run_left = moved.facts.run_left(&moved.progressed);
+    let budget_left = moved.facts.total_left(&moved.progressed).map_or(run_left, |left| left.min(run_left));
+    let run_deadline = now + budget_left.max(TimeDelta::milliseconds(1));
+    let fence = next_fence(moved.progressed.fence, now);
     let lease = Lease {
         lease_id: take.lease_id,
         fence,
@@ -178,7 +199,6 @@ pub fn lease(job: Job, take: Take, now: Time) -> Result<Transition, Refusal> {
         worker_id: take.worker_id,
     };
     let detail = format!("leased by {}", lease.worker_id);
-    let mut moved = Move::of(job, now);
     moved.progressed.attempt += 1;
     moved.progressed.fence = fence;
     moved.progressed.started_at = Some(now);
@@ -200,7 +220,7 @@ pub struct Reported {
     pub message: String,
 }
 
-/// running -> retrying, failed. `chance` is uniform in 0..1.
+/// running -> retrying, failed; timed_out, where the total clock has no time for a retry. `chance` is uniform in 0..1.
 pub fn fail(
     job: Job,
     presented: Presented,
@@ -231,7 +251,9 @@ pub fn expire(job: Job, policy: &RetryPolicy, now: Time, chance: f64) -> Option<
         return None;
     }
     if lease.expires_at >= lease.run_deadline {
-        return Some(time_out(job, Clock::Run, now));
+        let run_left = job.facts.run_left(&job.progressed);
+        let is_total = job.facts.total_left(&job.progressed).is_some_and(|left| left < run_left);
+        return Some(time_out(job, if is_total { Clock::Total } else { Clock::Run }, now));
     }
     let message = format!("worker {} was not heard of before its lease expired", lease.worker_id);
     let failure = Failure { code: LEASE_LOST.to_owned(), message, occurred_at: now };
@@ -246,7 +268,7 @@ pub const DECISION_CLOCK: &str = "system:decision_clock";
 pub fn run_out(job: Job, now: Time) -> Option<Transition> {
     let (clock, due_at) = match (&job.state, job.facts.human) {
         (State::WaitingHumanDecision(wait) | State::Deferred(wait), Some(terms)) => {
-            (if wait.due_at < terms.ends_at { Clock::Human } else { Clock::Age }, wait.due_at)
+            (terms.clock(&job.facts, &job.progressed, wait), wait.due_at)
         }
         (State::ChangesRequested { due_at }, _) => (Clock::Age, *due_at),
         (State::Blocked, Some(terms)) => (Clock::Age, terms.ends_at),
@@ -263,12 +285,19 @@ pub fn outlive(job: Job, max_age: TimeDelta, now: Time) -> Option<Transition> {
 }
 
 fn time_out(job: Job, clock: Clock, now: Time) -> Transition {
+    timed_out(Move::of(job, now), clock)
+}
+
+fn timed_out(moved: Move, clock: Clock) -> Transition {
+    let facts = &moved.facts;
     let detail = match clock {
-        Clock::Run => format!("run budget of {} ms used up", job.facts.run_budget_ms),
+        Clock::Run => format!("run budget of {} ms used up", facts.run_budget_ms),
         Clock::Human => "no decision in time".to_owned(),
+        Clock::Total => format!("total budget of {} ms used up", facts.total_budget_ms.unwrap_or_default()),
         Clock::Age => "older than a job may become".to_owned(),
     };
-    Move::of(job, now).to(State::TimedOut { clock, finished_at: now }, Said::TimedOut, detail)
+    let finished_at = moved.now;
+    moved.to(State::TimedOut { clock, finished_at }, Said::TimedOut, detail)
 }
 
 /// queued, retrying, running, blocked, changes_requested -> cancelled.
@@ -308,7 +337,12 @@ fn attempt_failed(
     let retry_since = *moved.progressed.retry_since.get_or_insert(now);
     let next = policy.next(moved.progressed.attempt, moved.facts.max_attempts, retry_since, now, chance);
     moved.progressed.last_failure = Some(failure);
+    let total_left = moved.facts.total_left(&moved.progressed);
     match next {
+        // Nothing would be left to run in: the back-off counts too.
+        Some(next_attempt_at) if retryable && total_left.is_some_and(|left| next_attempt_at - now >= left) => {
+            timed_out(moved, Clock::Total)
+        }
         Some(next_attempt_at) if retryable => moved.to(State::Retrying { next_attempt_at }, Said::Retrying, detail),
         _ => moved.to(State::Failed { finished_at: now }, Said::Failed { retries_exhausted: retryable }, detail),
     }
@@ -333,6 +367,9 @@ impl Move {
         if let State::Running(lease) = &state {
             progressed.run_ms += (now.min(lease.expires_at) - lease.leased_at).num_milliseconds().max(0);
             ended_lease = Some(lease.lease_id);
+        }
+        if let (State::Retrying { next_attempt_at }, Some(failure)) = (&state, &progressed.last_failure) {
+            progressed.backoff_ms += (now.min(*next_attempt_at) - failure.occurred_at).num_milliseconds().max(0);
         }
         let waited = match &state {
             State::WaitingHumanDecision(wait) | State::Deferred(wait) => Some(*wait),

@@ -170,6 +170,7 @@ impl<'a> New<'a> {
             idempotency_key: submission.scope.key.clone(),
             max_attempts: submission.max_attempts,
             run_budget_ms: submission.run_budget_ms,
+            total_budget_ms: Some(submission.total_budget_ms),
             run_after: submission.run_after,
             human: submission.human.map(|human| human.terms(opened.opened_at, submission.run_after)),
             resubmits: submission.resubmits,
@@ -226,6 +227,7 @@ pub async fn jobs_insert<'a>(
     let hash: Vec<Vec<u8>> = news.iter().map(|new| new.candidate.submission.payload_hash.to_vec()).collect();
     let payload: Vec<&[u8]> = news.iter().map(|new| new.candidate.submission.payload.data.as_ref()).collect();
     let max_attempts: Vec<i32> = news.iter().map(|new| new.candidate.submission.max_attempts).collect();
+    let total_budget_ms: Vec<i64> = news.iter().map(|new| new.candidate.submission.total_budget_ms).collect();
     let run_budget_ms: Vec<i64> = news.iter().map(|new| new.candidate.submission.run_budget_ms).collect();
     let run_after: Vec<Option<Time>> = news.iter().map(|new| new.candidate.submission.run_after).collect();
     let ledger_id: Vec<Uuid> = news.iter().map(|new| new.candidate.ledger_id.as_uuid()).collect();
@@ -298,6 +300,7 @@ pub async fn jobs_insert<'a>(
         &depth,
         &depends_on as _,
         &on_dependency_failure as _,
+        &total_budget_ms,
     )
     .fetch_all(&mut **tx)
     .await?;

@@ -128,6 +128,7 @@ pub async fn transitions_persist(tx: &mut Tx, steps: &[Step], encode: EncodeEven
         &c.request_id,
         &c.traceparent,
         &c.delayed_until as _,
+        &c.backoff_ms,
     )
     .fetch_all(&mut **tx)
     .await?;
@@ -185,6 +186,7 @@ struct Columns {
     request_id: Vec<String>,
     traceparent: Vec<String>,
     delayed_until: Vec<Option<Time>>,
+    backoff_ms: Vec<i64>,
 }
 
 impl Columns {
@@ -228,6 +230,7 @@ impl Columns {
         self.attempt.push(progressed.attempt);
         self.fence.push(progressed.fence);
         self.run_ms.push(progressed.run_ms);
+        self.backoff_ms.push(progressed.backoff_ms);
         let failure = progressed.last_failure.as_ref();
         self.failure_code.push(failure.map(|failure| failure.code.clone()));
         self.failure_message.push(failure.map(|failure| failure.message.clone()));

@@ -3,6 +3,7 @@
 mod access;
 mod approvals;
 mod bad_input;
+mod clocks;
 mod coalescing;
 mod contract;
 mod delegation;

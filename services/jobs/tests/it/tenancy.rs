@@ -133,12 +133,22 @@ async fn rows_of_every_table(tenant: &TenantId) -> Result<BTreeMap<String, Strin
     let decision = pb::Decision::Approve.into();
     olga.decide_job(pb::DecideJobRequest { job_id, decision, idempotency_key: fresh_key(), ..Default::default() })
         .await?;
+    // Somebody holds the dependent, so that the settlement stays until it was seen.
+    let first = alice.submit_job(job()).await?.job_id;
+    let on = Some(pb::dependency::On::JobId(first.clone()));
+    let dependencies = vec![pb::Dependency { on, on_failure: pb::OnFailure::Cancel.into() }];
+    let dependent = alice.submit_job(pb::SubmitJobRequest { dependencies, ..job() }).await?.job_id;
+    let mut holding = world.db.admin().begin().await?;
+    let hold = sqlx::query("SELECT FROM jobs.jobs WHERE job_id = $1::uuid FOR UPDATE").bind(dependent);
+    hold.execute(&mut *holding).await?;
+    alice.cancel_job(cancel(&first)).await?;
     let mut written = BTreeMap::new();
     for table in tenant_tables(world.db.admin()).await? {
         let rows = format!("SELECT jsonb_agg(to_jsonb(entry))::text FROM jobs.{} AS entry", table.name);
         let rows: Option<String> = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(world.db.admin()).await?;
         written.insert(table.name.clone(), rows.with_context(|| format!("nothing wrote to {}", table.name))?);
     }
+    holding.rollback().await?;
     Ok(written)
 }
 
@@ -147,22 +157,24 @@ struct TenantTable {
     name: String,
     /// A column that it may update.
     updatable: Option<String>,
+    may_select: bool,
     may_delete: bool,
 }
 
 /// By the catalogue, and not by a list that someone forgets to extend.
 async fn tenant_tables(admin: &PgPool) -> Result<Vec<TenantTable>> {
-    let tables: Vec<(String, Option<String>, bool)> = sqlx::query_as(
+    let tables: Vec<(String, Option<String>, bool, bool)> = sqlx::query_as(
         "SELECT c.relname::text, \
              (SELECT min(u.attname::text) FROM pg_attribute u WHERE u.attrelid = c.oid AND u.attnum > 0 \
               AND has_column_privilege('holdfast_jobs_app', c.oid, u.attnum, 'UPDATE')), \
+             has_table_privilege('holdfast_jobs_app', c.oid, 'SELECT'), \
              has_table_privilege('holdfast_jobs_app', c.oid, 'DELETE') \
          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' \
          WHERE c.relnamespace = 'jobs'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1",
     )
     .fetch_all(admin)
     .await?;
-    let table = |(name, updatable, may_delete)| TenantTable { name, updatable, may_delete };
+    let table = |(name, updatable, may_select, may_delete)| TenantTable { name, updatable, may_select, may_delete };
     Ok(tables.into_iter().map(table).collect())
 }
 
@@ -179,10 +191,10 @@ impl TenantTable {
 
     async fn shows_and_gives_nothing(&self, scope: &str, session: &mut PgConnection) -> Result<()> {
         let table = &self.name;
-        let count = format!("SELECT count(*) FROM jobs.{table}");
-        let seen: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut *session).await?;
-        assert_eq!(seen, 0, "{scope}: {table}");
         let untouched = |granted: bool| if granted { Ok(0) } else { Err("42501".to_owned()) };
+        let select = format!("SELECT FROM jobs.{table}");
+        let seen = changed(sqlx::query(AssertSqlSafe(select)).execute(&mut *session).await);
+        assert_eq!(seen, untouched(self.may_select), "{scope}: SELECT from {table}");
         let column = self.updatable.as_deref().unwrap_or("tenant_id");
         let update = format!("UPDATE jobs.{table} SET {column} = {column}");
         let updated = changed(sqlx::query(AssertSqlSafe(update)).execute(&mut *session).await);

@@ -12,19 +12,19 @@ WITH item AS MATERIALIZED (
         $11::int8[], $12::uuid[], $13::text[], $14::int8[], $15::text[], $16::text[], $17::timestamptz[], $18::timestamptz[],
         $19::timestamptz[], $20::text[], $21::timestamptz[], $22::timestamptz[], $23::bytea[], $24::text[], $25::timestamptz[],
         $26::timestamptz[], $27::timestamptz[], $28::uuid[], $29::int2[], $30::bytea[], $31::text[], $32::text[], $33::text[],
-        $34::bytea[], $35::text[], $36::timestamptz[], $37::text[], $38::text[], $39::timestamptz[]
+        $34::bytea[], $35::text[], $36::timestamptz[], $37::text[], $38::text[], $39::timestamptz[], $40::int8[]
     ) AS item (
         job_id, tenant_id, project_id, queue, intent, rank, from_state, state, seq, attempt,
         fence, lease_id, worker_id, run_ms, failure_code, failure_message, failed_at, retry_since,
         next_attempt_at, timed_out_clock, started_at, finished_at, result, result_content_type, lease_expires_at,
         run_deadline, queued_since, event_id, shard, event_payload, actor_id, history_worker_id, command_key,
-        command_hash, detail, occurred_at, request_id, traceparent, delayed_until
+        command_hash, detail, occurred_at, request_id, traceparent, delayed_until, backoff_ms
     )
 ), moved AS (
     UPDATE jobs.jobs AS job SET
         state = item.state, seq = item.seq, attempt = item.attempt, fence = item.fence,
         lease_id = coalesce(item.lease_id, job.lease_id), worker_id = coalesce(item.worker_id, job.worker_id),
-        run_ms = item.run_ms, failure_code = item.failure_code, failure_message = item.failure_message,
+        run_ms = item.run_ms, backoff_ms = item.backoff_ms, failure_code = item.failure_code, failure_message = item.failure_message,
         failed_at = item.failed_at, retry_since = item.retry_since, next_attempt_at = item.next_attempt_at,
         timed_out_clock = item.timed_out_clock, started_at = item.started_at, finished_at = item.finished_at,
         result = item.result, result_content_type = item.result_content_type

@@ -186,6 +186,7 @@ async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
         priority: 5,
         max_attempts: if is_last { 1 } else { 5 },
         run_budget_ms: RUN_BUDGET.num_milliseconds(),
+        total_budget_ms: 3_600_000,
         is_delayed: situation == Delayed,
         is_dangerous: matches!(
             situation,

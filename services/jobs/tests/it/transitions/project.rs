@@ -60,6 +60,7 @@ pub struct Terms {
     pub priority: i16,
     pub max_attempts: i32,
     pub run_budget_ms: i64,
+    pub total_budget_ms: i64,
     /// Not before a minute from now.
     pub is_delayed: bool,
     /// It waits for a decision first.
@@ -162,6 +163,7 @@ impl<'s> Project<'s> {
                 .collect(),
             max_attempts: terms.max_attempts,
             run_budget_ms: terms.run_budget_ms,
+            total_budget_ms: terms.total_budget_ms,
             payload: Payload { data: fresh_key().into(), content_type: "text/plain".to_owned() },
             payload_hash: [7; 32],
             window_ms: 60_000,
@@ -486,6 +488,7 @@ fn submitted(job_id: JobId, submission: Submission, created_at: Time) -> Job {
         idempotency_key: key,
         max_attempts: submission.max_attempts,
         run_budget_ms: submission.run_budget_ms,
+        total_budget_ms: Some(submission.total_budget_ms),
         run_after: submission.run_after,
         human: submission.human.map(|human| human.terms(created_at, submission.run_after)),
         resubmits: None,

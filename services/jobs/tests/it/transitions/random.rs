@@ -98,15 +98,20 @@ fn terms() -> impl Strategy<Value = Terms> {
     let queue = prop_oneof![3 => Just(Queue::Project), 1 => Just(Queue::Infra)];
     let run_budget_ms = prop_oneof![1 => Just(1_000), 1 => Just(60_000), 4 => Just(600_000)];
     let (is_delayed, is_dangerous) = (prop::bool::weighted(0.2), prop::bool::weighted(0.4));
-    (queue, 0..=9_i16, 1..=4, run_budget_ms, is_delayed, is_dangerous, prop::bool::weighted(0.25)).prop_map(
-        |(queue, priority, max_attempts, run_budget_ms, is_delayed, is_dangerous, is_blocked)| Terms {
-            queue,
-            priority,
-            max_attempts,
-            run_budget_ms,
-            is_delayed,
-            is_dangerous,
-            is_blocked,
+    let total_budget_ms = prop_oneof![1 => Just(20_000), 1 => Just(100_000), 2 => Just(3_600_000)];
+    let budgets = (run_budget_ms, total_budget_ms);
+    (queue, 0..=9_i16, 1..=4, budgets, is_delayed, is_dangerous, prop::bool::weighted(0.25)).prop_map(
+        |(queue, priority, max_attempts, (run_budget_ms, total_budget_ms), is_delayed, is_dangerous, is_blocked)| {
+            Terms {
+                queue,
+                priority,
+                max_attempts,
+                run_budget_ms,
+                total_budget_ms,
+                is_delayed,
+                is_dangerous,
+                is_blocked,
+            }
         },
     )
 }

@@ -1,0 +1,3 @@
+ALTER TABLE jobs.jobs
+    DROP COLUMN total_budget_ms,
+    DROP COLUMN backoff_ms;
