@@ -40,9 +40,26 @@ test-system: servers build ## Run the system tests for longer, then against the 
 	tests/twins/run
 
 .PHONY: bench
-bench: servers ## Measure everything and write docs/benchmarks.md (some 20 minutes; one experiment: target/release/bench NAME)
-	$(CARGO) build --release --locked -p holdfast-jobs -p holdfast-relay -p holdfast-benches
+bench: servers has-npm bench-build ## Measure everything but the soak and write docs/benchmarks.md (some 40 minutes; one experiment: target/release/bench NAME)
 	"$(BUILT)/release/bench" all
+
+.PHONY: bench-long
+bench-long: servers bench-build ## A soak of SOAK_MINUTES and look-ups with up to 10 million jobs, after `bench` (some 40 minutes, 16 GB of disk)
+	"$(BUILT)/release/bench" soak --minutes $(SOAK_MINUTES)
+	"$(BUILT)/release/bench" growth
+	"$(BUILT)/release/bench" docs
+
+# Of the soak of `bench-long`.
+SOAK_MINUTES ?= 10
+
+.PHONY: bench-build
+bench-build:
+	$(CARGO) build --release --locked -p holdfast-jobs -p holdfast-relay -p holdfast-benches
+
+# Two of the queues that `bench` runs beside ours are packages for Node.js.
+.PHONY: has-npm
+has-npm:
+	@command -v npm >/dev/null || { echo "npm is needed for the queues beside ours: apt-get install npm" >&2; exit 1; }
 
 .PHONY: lint
 lint: servers ## Check formatting, lints, that the metadata of queries is what the migrations say, and what may come in

@@ -7,6 +7,7 @@
 mod experiments;
 mod load;
 mod measure;
+mod peers;
 mod population;
 mod report;
 mod results;
@@ -18,7 +19,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    experiments::{Plan, e2e, floor, get_job, pickup, profile, relay, submit},
+    experiments::{Plan, e2e, floor, get_job, growth, peers as beside, pickup, profile, relay, soak, submit},
     load::Timing,
     results::Results,
 };
@@ -87,8 +88,29 @@ enum Experiment {
     Floor,
     /// Where the time goes: statements, waits and, where perf works, functions.
     Profile,
+    /// graphile-worker, pg-boss and awa on the same PostgreSQL, beside ours. Needs npm and the registries of packages.
+    Peers {
+        /// Only this one of them: graphile-worker, pg-boss or awa.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// All of the above, each in a process of its own, then the tables.
     All,
+    /// A steady load for many minutes: the last one beside the first.
+    Soak {
+        /// Of a minute each; quickly, of ten seconds each. A token of the load generator lasts an hour.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=50))]
+        minutes: u32,
+        /// Jobs a second; three quarters of the measured end-to-end rate where absent.
+        #[arg(long)]
+        rate: Option<f64>,
+    },
+    /// Look-ups with few, many and very many finished jobs in the tables. Needs some 16 GB of disk.
+    Growth {
+        /// How many, growing.
+        #[arg(long, value_delimiter = ',')]
+        jobs: Vec<i64>,
+    },
     /// Writes the tables of docs/benchmarks.md from the results; with --quick prints the page instead.
     Docs,
 }
@@ -115,13 +137,23 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Experiment::Floor => floor::run(&plan).await,
         Experiment::Profile => profile::run(&plan).await,
+        Experiment::Peers { only } => beside::run(&plan, only.as_deref()).await,
         Experiment::All => all().await,
+        Experiment::Soak { minutes, rate } => soak::run(&plan, minutes, rate).await,
+        Experiment::Growth { jobs } if !jobs.is_empty() => growth::run(&plan, &jobs).await,
+        Experiment::Growth { .. } if cli.quick => growth::run(&plan, &growth::SIZES_QUICK).await,
+        Experiment::Growth { .. } => growth::run(&plan, &growth::SIZES).await,
         Experiment::Docs => report::write(&plan.results),
     }
 }
 
 fn plan(cli: &Cli) -> Plan {
-    let (warm_up_s, window_s) = if cli.quick { (5, 10) } else { (30, 60) };
+    let (warm_up_s, window_s) = match cli.experiment {
+        _ if cli.quick => (5, 10),
+        // Fourteen runs, one after the other.
+        Experiment::Peers { .. } => (15, 30),
+        _ => (30, 60),
+    };
     let directory = cli.results.clone().unwrap_or_else(|| Results::default_directory(cli.quick));
     Plan {
         timing: Timing {
@@ -139,7 +171,7 @@ fn plan(cli: &Cli) -> Plan {
 async fn all() -> Result<()> {
     let program = std::env::current_exe()?;
     let flags: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "all").collect();
-    let mut steps = vec!["floor", "submit", "e2e", "pickup", "get", "relay", "profile"];
+    let mut steps = vec!["floor", "submit", "e2e", "pickup", "get", "relay", "profile", "peers"];
     // Quick figures are not for the page.
     if !flags.iter().any(|flag| flag == "--quick") {
         steps.push("docs");

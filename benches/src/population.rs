@@ -4,6 +4,7 @@ pub const TENANTS: usize = 10;
 pub const PROJECTS_PER_TENANT: usize = 10;
 pub const PAYLOAD_BYTES: usize = 256;
 pub const INTENT: &str = "bench.noop";
+pub const ACTOR: &str = "bench-user";
 pub const WORKER_SUBJECT: &str = "bench-worker";
 
 pub fn tenant(index: usize) -> String {

@@ -13,13 +13,13 @@ use holdfast_caller::{
 use holdfast_ids::{ActorId, TenantId};
 use holdfast_pg::Role as Login;
 use holdfast_redis::Keys;
-use holdfast_testkit::{Database, Postgres, PostgresOptions, Process, ProcessSpec, Redis, free_port};
+use holdfast_testkit::{Database, Postgres, PostgresOptions, Process, ProcessSpec, Redis, free_port, http_get};
 use serde::Serialize;
 use sqlx::PgPool;
 use tempfile::TempDir;
 use tonic::metadata::{Ascii, MetadataValue};
 
-use crate::population::{TENANTS, WORKER_SUBJECT, tenant};
+use crate::population::{ACTOR, TENANTS, WORKER_SUBJECT, tenant};
 
 const PREFIX: &str = "hf:bench";
 const PLATFORM_TENANT: &str = "platform";
@@ -36,8 +36,10 @@ const STATEMENT_STATISTICS: [&str; 2] =
 #[derive(Clone)]
 pub struct Target {
     pub url: String,
-    /// One token a tenant.
+    /// One token a tenant, of a person.
     pub callers: Vec<MetadataValue<Ascii>>,
+    /// The same of a service, which may read keys too.
+    pub services: Vec<MetadataValue<Ascii>>,
     pub worker: MetadataValue<Ascii>,
 }
 
@@ -131,6 +133,12 @@ impl Stack {
         &self.database
     }
 
+    /// What the jobs process says of itself.
+    pub async fn metrics(&self) -> Result<String> {
+        let port = self.jobs.http_port().context("the jobs process has no HTTP port")?;
+        Ok(http_get(port, "/metrics").await?.body)
+    }
+
     /// The number of the jobs process, and the relay's where there is one.
     pub fn pids(&self) -> (Option<u32>, Option<u32>) {
         (self.jobs.pid(), self.relay.as_ref().and_then(Process::pid))
@@ -156,9 +164,14 @@ impl Stack {
     }
 }
 
+/// A server of the same settings, with nothing in it.
+pub async fn bare_server() -> Result<Postgres> {
+    start_postgres(&[]).await
+}
+
 /// A server without services, for the bare limit.
 pub async fn bare_database() -> Result<(Postgres, Database)> {
-    let postgres = start_postgres(&[]).await?;
+    let postgres = bare_server().await?;
     let database = Database::create_on(&postgres).await?;
     Ok((postgres, database))
 }
@@ -171,12 +184,14 @@ fn target(issuer: &DevIssuer, port: u16) -> Result<Target> {
     let bearer = |spec: TokenSpec| -> Result<MetadataValue<Ascii>> {
         Ok(format!("Bearer {}", issuer.issue(spec.lifetime(TOKEN_LIFETIME))).parse()?)
     };
-    let actor = ActorId::parse("bench-user")?;
-    let callers = (0..TENANTS)
-        .map(|index| bearer(TokenSpec::user(actor.clone(), TenantId::parse(&tenant(index))?, Role::ProjectMaintainer)))
-        .collect::<Result<_>>()?;
+    let actor = ActorId::parse(ACTOR)?;
+    let tenants = (0..TENANTS).map(|index| TenantId::parse(&tenant(index))).collect::<Result<Vec<_>, _>>()?;
+    let user = |tenant: &TenantId| bearer(TokenSpec::user(actor.clone(), tenant.clone(), Role::ProjectMaintainer));
+    let service = |tenant: &TenantId| bearer(TokenSpec::service(actor.clone(), tenant.clone()));
+    let callers = tenants.iter().map(user).collect::<Result<_>>()?;
+    let services = tenants.iter().map(service).collect::<Result<_>>()?;
     let worker = bearer(TokenSpec::worker(ActorId::parse(WORKER_SUBJECT)?, TenantId::parse(PLATFORM_TENANT)?))?;
-    Ok(Target { url: format!("http://127.0.0.1:{port}"), callers, worker })
+    Ok(Target { url: format!("http://127.0.0.1:{port}"), callers, services, worker })
 }
 
 /// The part of the jobs service's configuration that is a list.

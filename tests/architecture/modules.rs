@@ -24,7 +24,8 @@ const RULES: &[Rules] = &[
             ("wire", &["domain", "app", "store"]),
             ("app", &["domain", "store", "hints", "metrics", "error"]),
             ("tasks", &["app", "domain", "store", "config", "metrics"]),
-            ("store", &["domain"]),
+            // Which of its statements are timed.
+            ("store", &["domain", "metrics"]),
             ("domain", &[]),
             // What it carries from instance to instance.
             ("hints", &["app"]),

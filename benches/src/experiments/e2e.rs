@@ -47,6 +47,12 @@ pub struct Measured {
 }
 
 pub async fn run(plan: &Plan, running_per_project: u32) -> Result<()> {
+    let (measured, conditions, redis_version) = measure(plan, running_per_project).await?;
+    plan.results.write(&e2e_name(running_per_project), conditions, Some(redis_version), measured)
+}
+
+/// With the conditions and the version of Redis that it ran under.
+pub async fn measure(plan: &Plan, running_per_project: u32) -> Result<(Measured, Conditions, String)> {
     let running = Running::start(plan, running_per_project).await?;
     sleep(plan.timing.warm_up).await;
     let observed = observe(&running.stack, &running.board, &running.idle, plan.timing.window).await?;
@@ -55,7 +61,7 @@ pub async fn run(plan: &Plan, running_per_project: u32) -> Result<()> {
     running.finish(plan).await?;
     let measured = measured(plan, running_per_project, observed);
     println!("end to end, {running_per_project} running per project: {:.0} jobs/s", measured.jobs_per_s);
-    plan.results.write(&e2e_name(running_per_project), conditions, Some(redis_version), measured)
+    Ok((measured, conditions, redis_version))
 }
 
 fn measured(plan: &Plan, running_per_project: u32, observed: Observed) -> Measured {

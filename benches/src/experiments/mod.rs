@@ -4,10 +4,13 @@ pub mod e2e;
 pub mod fill;
 pub mod floor;
 pub mod get_job;
+pub mod growth;
 pub mod observe;
+pub mod peers;
 pub mod pickup;
 pub mod profile;
 pub mod relay;
+pub mod soak;
 pub mod submit;
 
 use std::time::Duration;
@@ -23,6 +26,9 @@ pub const GET_JOB: &str = "get";
 pub const RELAY: &str = "relay";
 pub const FLOOR: &str = "floor";
 pub const PROFILE: &str = "profile";
+pub const PEERS: &str = "peers";
+pub const SOAK: &str = "soak";
+pub const GROWTH: &str = "growth";
 
 pub fn e2e_name(running_per_project: u32) -> String {
     format!("e2e-{running_per_project}")

@@ -33,6 +33,12 @@ pub struct Measured {
 
 pub async fn run(plan: &Plan, rate: Option<f64>) -> Result<()> {
     let rate = rate.map_or_else(|| plan.measured_rate().map(|rate| rate / 2.0), Ok)?;
+    let (measured, conditions, redis_version) = measure(plan, rate).await?;
+    plan.results.write(PICKUP, conditions, Some(redis_version), measured)
+}
+
+/// With the conditions and the version of Redis that it ran under.
+pub async fn measure(plan: &Plan, rate: f64) -> Result<(Measured, Conditions, String)> {
     let stack = Stack::start(64).await?;
     sleep(IDLE).await;
     let idle = snapshot(&stack)?;
@@ -55,7 +61,7 @@ pub async fn run(plan: &Plan, rate: Option<f64>) -> Result<()> {
         "pickup at {:.0} jobs/s: p50 {:.2} ms, p95 {:.2} ms, p99 {:.2} ms",
         measured.rate_done, measured.pickup.p50_ms, measured.pickup.p95_ms, measured.pickup.p99_ms
     );
-    plan.results.write(PICKUP, conditions, Some(stack.redis_version().await?), measured)
+    Ok((measured, conditions, stack.redis_version().await?))
 }
 
 /// Submitters by the clock, with workers.
@@ -68,8 +74,12 @@ pub struct PacedLoad {
 
 impl PacedLoad {
     pub async fn start(plan: &Plan, stack: &Stack, rate: f64) -> Result<Self> {
+        Self::start_on(plan, stack, rate, Board::new(None)).await
+    }
+
+    pub async fn start_on(plan: &Plan, stack: &Stack, rate: f64, board: Board) -> Result<Self> {
         let submitters = Submitter::connect(&stack.target, CONNECTIONS).await?;
-        let board = Arc::new(Board::new(None));
+        let board = Arc::new(board);
         let workers = Workers::start(&stack.target, &board, plan.streams, plan.capacity).await?;
         let stop = CancellationToken::new();
         let calls = open_loop(submitters, &board, rate, &stop);

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use super::tag::Tag;
 use crate::measure::percentiles::{Percentiles, histogram};
 
-/// Jobs of a run whose pickup is noted; the few beyond, in a very long run, are not.
+/// Jobs of a run whose pickup is noted, where it does not say how many it will have.
 const MEETINGS: usize = 1 << 22;
 
 pub struct Board {
@@ -60,6 +60,11 @@ pub struct Counts {
 impl Board {
     /// With at most `outstanding_max` jobs acknowledged but not done, where given.
     pub fn new(outstanding_max: Option<usize>) -> Self {
+        Self::for_jobs(MEETINGS, outstanding_max)
+    }
+
+    /// With room for the pickups of so many jobs.
+    pub fn for_jobs(jobs: usize, outstanding_max: Option<usize>) -> Self {
         Self {
             run: rand::random(),
             origin: Instant::now(),
@@ -70,7 +75,7 @@ impl Board {
             closes_us: AtomicU64::new(u64::MAX),
             window: Mutex::new(WindowLog::new()),
             failures: Mutex::default(),
-            meetings: (0..MEETINGS).map(|_| AtomicU64::new(0)).collect(),
+            meetings: (0..jobs).map(|_| AtomicU64::new(0)).collect(),
             room: outstanding_max.map(Semaphore::new),
         }
     }

@@ -38,12 +38,7 @@ impl Conditions {
     pub async fn look(database: &Database) -> Result<Self> {
         let role = Role::JobsApp;
         let mut session = PgConnection::connect(database.url(role).expose()).await?;
-        let mut settings = BTreeMap::new();
-        for name in SETTINGS {
-            let value: String =
-                sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&mut session).await?;
-            settings.insert(name.to_owned(), value);
-        }
+        let settings = settings(&mut session).await?;
         session.close().await?;
         let admin = database.admin();
         let unlogged_tables =
@@ -70,6 +65,17 @@ impl Conditions {
             sessions: sessions.into_iter().collect(),
         })
     }
+}
+
+/// As the session sees them.
+pub async fn settings(session: &mut PgConnection) -> Result<BTreeMap<String, String>> {
+    let mut settings = BTreeMap::new();
+    for name in SETTINGS {
+        let value: String =
+            sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&mut *session).await?;
+        settings.insert(name.to_owned(), value);
+    }
+    Ok(settings)
 }
 
 /// Counters of the server that show commits reaching the disk.

@@ -4,4 +4,6 @@ pub mod conditions;
 pub mod machine;
 pub mod percentiles;
 pub mod processes;
+pub mod scrape;
 pub mod statements;
+pub mod upkeep;

@@ -1,7 +1,10 @@
 //! Writes the tables of docs/benchmarks.md from the result files. The prose around them is people's; what stands between
 //! `<!-- bench:NAME -->` and `<!-- /bench -->` is replaced.
 
+mod long;
+mod peers;
 mod tables;
+mod text;
 
 use std::{fs, path::PathBuf};
 

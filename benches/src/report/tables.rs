@@ -5,9 +5,15 @@ use std::fmt::Write as _;
 use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 
+use super::{
+    long::{growth_metrics_table, growth_table, soak_table, soak_tables_table},
+    peers::{batches_table, best_others, peers_settings, peers_table},
+    text::{head, ms, per_s, thousands},
+};
 use crate::{
     experiments::{
-        FLOOR, GET_JOB, PICKUP, PROFILE, RELAY, SUBMIT, e2e, e2e_name, floor, get_job, pickup, profile, relay, submit,
+        FLOOR, GET_JOB, GROWTH, PEERS, PICKUP, PROFILE, RELAY, SOAK, SUBMIT, e2e, e2e_name, floor, get_job, growth,
+        peers as beside, pickup, profile, relay, soak, submit,
     },
     measure::{
         conditions::WriteRates,
@@ -31,6 +37,13 @@ pub fn table(results: &Results, name: &str) -> Result<String> {
         "relay" => of(results, RELAY, relay_table),
         "processes" => of(results, &e2e_name(64), processes_table),
         "profile" => of(results, PROFILE, profile_table),
+        "peers" => of(results, PEERS, peers_table),
+        "peers-settings" => of(results, PEERS, peers_settings),
+        "batches" => of(results, PEERS, batches_table),
+        "soak" => of(results, SOAK, soak_table),
+        "soak-tables" => of(results, SOAK, soak_tables_table),
+        "growth" => of(results, GROWTH, growth_table),
+        "growth-metrics" => of(results, GROWTH, growth_metrics_table),
         other => bail!("there is no table {other}"),
     }
 }
@@ -40,10 +53,6 @@ fn of<T: DeserializeOwned>(results: &Results, name: &str, table: fn(&T) -> Strin
         || NOT_RUN.to_owned(),
         |record| format!("{}\n\n`{}`, {}.", table(&record.measured).trim_end(), record.command, record.taken_at),
     ))
-}
-
-fn head(cells: &[&str]) -> String {
-    format!("| {} |\n|{}\n", cells.join(" | "), "---|".repeat(cells.len()))
 }
 
 /// The targets of the first version, beside what was measured.
@@ -77,6 +86,17 @@ fn summary(results: &Results) -> Result<String> {
     };
     row("Memory of holdfast-jobs under load", "100 MiB", resident(Program::Jobs));
     row("Memory of holdfast-relay under load", "100 MiB", resident(Program::Relay));
+    let beside = results.read::<beside::Measured>(PEERS)?.and_then(|record| best_others(&record.measured));
+    row("Jobs/s, to the fastest other queue's", "more than 1", beside.map(|(rate, _)| format!("{rate:.2}")));
+    row("Pickup p99, to the soonest other queue's", "less than 1", beside.map(|(_, pickup)| format!("{pickup:.2}")));
+    let soak = results.read::<soak::Measured>(SOAK)?.and_then(|record| record.measured.last_to_first());
+    row("Jobs/s of the soak's last minute, to its first", "0.9 or more", soak.map(|ratio| format!("{ratio:.2}")));
+    let growth = results.read::<growth::Measured>(GROWTH)?.and_then(|record| record.measured.slower_at_most());
+    row(
+        "Look-ups by id and key, most jobs to fewest, the worse p95",
+        "1.3 or less",
+        growth.map(|ratio| format!("{ratio:.2}")),
+    );
     Ok(text)
 }
 
@@ -362,36 +382,4 @@ fn writes(rates: &WriteRates) -> String {
         thousands(rates.wal_syncs_per_s),
         rates.wal_mib_per_s
     )
-}
-
-fn per_s(rate: f64) -> String {
-    format!("{}/s", thousands(rate))
-}
-
-fn ms(time: f64) -> String {
-    format!("{time:.1} ms")
-}
-
-fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_numbers_are_grouped() {
-        assert_eq!(thousands(999.4), "999");
-        assert_eq!(thousands(4000.0), "4,000");
-        assert_eq!(thousands(1_234_567.0), "1,234,567");
-    }
 }

@@ -6,11 +6,13 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::{BuildInfo, TelemetryError};
 
-/// Upper bounds for durations, from a memory look-up to a stuck store; milliseconds where the name ends in `_ms`.
+/// Upper bounds for durations, from a memory look-up to a stuck store; milliseconds where the name ends in `_ms`, with
+/// the bounds of database look-ups (5, 10, 15 and 25 ms) among them.
 const SECONDS: &[f64] =
     &[0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
-const MILLISECONDS: &[f64] =
-    &[0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4, 3e4];
+const MILLISECONDS: &[f64] = &[
+    0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 25.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4, 3e4,
+];
 /// For everything that is counted: rows of a batch, bytes of a message.
 const COUNTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 1e4, 1e5, 1e6];
 

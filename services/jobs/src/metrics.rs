@@ -1,6 +1,9 @@
 //! Every instrument of the service, with unit and labels. No label is unbounded. Calls, tasks and dependencies are measured
 //! by the runtime.
 
+use std::future::Future;
+use std::time::Instant;
+
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::domain::approval::Decision;
@@ -18,6 +21,7 @@ pub(crate) fn describe() {
     describe_counter!("jobs_claims_failed_total", "Claims that failed");
     describe_counter!("jobs_transactions_retried_total", "Transactions run again after a conflict");
     describe_histogram!("jobs_pickup_ms", Unit::Milliseconds, "From ready to leased");
+    describe_histogram!("jobs_query_ms", Unit::Milliseconds, "A look-up in the database with its trip there, by query");
     describe_gauge!("jobs_sessions", "Worker sessions of this instance");
     describe_gauge!("outbox_pending_count", "Events that wait for a relay, counted up to the hard limit");
     describe_gauge!("outbox_ring_stuck", "1 where no slot of the outbox could be emptied");
@@ -67,6 +71,35 @@ pub(crate) fn transaction_retried() {
 /// A job was leased that had been ready since `ready_at`.
 pub(crate) fn picked_up(ready_at: Time, now: Time) {
     histogram!("jobs_pickup_ms").record((now - ready_at).as_seconds_f64().max(0.0) * 1e3);
+}
+
+/// The look-ups that have a latency to keep, by what they look for. One statement serves a batch of callers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Query {
+    /// A job by its id.
+    JobById,
+    /// Where a submission's key was used before, and its job.
+    KeyHead,
+    /// A key for GetKey and its siblings, with the wait for the row's lock.
+    KeyLock,
+}
+
+impl Query {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::JobById => "job_by_id",
+            Self::KeyHead => "key_head",
+            Self::KeyLock => "key_lock",
+        }
+    }
+}
+
+/// Awaits a statement and records how long it took, whatever came of it.
+pub(crate) async fn timed<T>(query: Query, statement: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let answer = statement.await;
+    histogram!("jobs_query_ms", "query" => query.as_str()).record(began.elapsed().as_secs_f64() * 1e3);
+    answer
 }
 
 pub(crate) fn session_began() {

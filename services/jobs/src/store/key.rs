@@ -11,6 +11,7 @@ use crate::domain::key::{Head, Use};
 use crate::domain::payload::Payload;
 use crate::domain::payload_hash::PayloadHash;
 use crate::domain::submission::KeyScope;
+use crate::metrics::{self, Query};
 
 /// A key that was never used before, taken.
 #[derive(Debug)]
@@ -67,17 +68,15 @@ pub struct LockedKey {
 }
 
 pub async fn key_lock(tx: &mut Tx, scope: &KeyScope) -> Result<Option<LockedKey>, StoreError> {
-    let Some(head) = sqlx::query_file!(
+    let statement = sqlx::query_file!(
         "src/store/queries/key_lock.sql",
         scope.tenant_id.as_str(),
         scope.project_id.as_str(),
         scope.intent.as_str(),
         scope.actor_id.as_str(),
         scope.key.as_str(),
-    )
-    .fetch_optional(&mut **tx)
-    .await?
-    else {
+    );
+    let Some(head) = metrics::timed(Query::KeyLock, statement.fetch_optional(&mut **tx)).await? else {
         return Ok(None);
     };
     let ledger = sqlx::query_file!("src/store/queries/key_ledger.sql", head.ledger_id, scope.tenant_id.as_str())

@@ -10,6 +10,7 @@ use super::StoreError;
 pub use super::rows::{Held, SeenJob};
 use super::rows::{SeenRow, corrupt};
 use crate::domain::job::{StateName, Time};
+use crate::metrics::{self, Query};
 
 /// A job, and the tenants (comma separated) that its caller may look in.
 #[derive(Debug, Clone)]
@@ -24,8 +25,8 @@ pub struct Sought {
 pub async fn jobs_get(tx: &mut Tx, sought: &[Sought]) -> Result<Vec<Option<SeenJob>>, StoreError> {
     let job_ids: Vec<Uuid> = sought.iter().map(|item| item.job_id.as_uuid()).collect();
     let tenants: Vec<String> = sought.iter().map(|item| item.tenants.clone()).collect();
-    let rows =
-        sqlx::query_file_as!(SeenRow, "src/store/queries/job_get.sql", &job_ids, &tenants).fetch_all(&mut **tx).await?;
+    let statement = sqlx::query_file_as!(SeenRow, "src/store/queries/job_get.sql", &job_ids, &tenants);
+    let rows = metrics::timed(Query::JobById, statement.fetch_all(&mut **tx)).await?;
     let mut jobs = vec![None; sought.len()];
     for row in rows {
         let position = row.ordinal as usize - 1;

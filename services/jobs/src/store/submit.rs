@@ -14,6 +14,7 @@ use crate::domain::dependency::Dependency;
 use crate::domain::job::{Facts, Job, Lease, Queue, State, StateName, Time};
 use crate::domain::submission::{KeyScope, Submission};
 use crate::domain::transition::{self, Cause, Command, Transition};
+use crate::metrics::{self, Query};
 
 /// A submission with the ids it gets if its key is free.
 #[derive(Debug, Clone, Copy)]
@@ -102,16 +103,15 @@ pub struct InWindow {
 /// The latest windows of keys, in the order asked.
 pub async fn key_heads_in_window(tx: &mut Tx, scopes: &[&KeyScope]) -> Result<Vec<Option<InWindow>>, StoreError> {
     let scope: ScopeColumns = scopes.iter().copied().collect();
-    let rows = sqlx::query_file!(
+    let statement = sqlx::query_file!(
         "src/store/queries/key_heads_in_window.sql",
         &scope.tenant_id,
         &scope.project_id,
         &scope.intent,
         &scope.actor_id,
         &scope.key,
-    )
-    .fetch_all(&mut **tx)
-    .await?;
+    );
+    let rows = metrics::timed(Query::KeyHead, statement.fetch_all(&mut **tx)).await?;
     let mut found = vec![None; scopes.len()];
     for row in rows {
         let state =

@@ -10,6 +10,7 @@ mod delegation;
 mod dependencies;
 mod keys;
 mod limits;
+mod measures;
 mod outage;
 mod plans;
 mod support;
