@@ -91,7 +91,7 @@ impl fmt::Display for Table {
 }
 
 /// A cell never breaks its row, and never moves the cursor of a terminal, whatever a worker or a caller wrote into it.
-fn one_line(cell: &str) -> String {
+pub(crate) fn one_line(cell: &str) -> String {
     cell.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 

@@ -43,6 +43,7 @@ pub const ACCESS: &[Access] = &[
     decide("/holdfast.jobs.v1.JobService/DecideJob"),
     read("/holdfast.jobs.v1.JobService/ListApprovals"),
     submit("/holdfast.jobs.v1.JobService/ResubmitJob"),
+    read("/holdfast.jobs.v1.JobService/WatchJobs"),
     work("/holdfast.jobs.v1.WorkerService/Work"),
     work("/holdfast.jobs.v1.WorkerService/LeaseJobs"),
     work("/holdfast.jobs.v1.WorkerService/ExtendLeases"),

@@ -13,7 +13,7 @@ use holdfast_redis::RedisConfig;
 use serde::Deserialize;
 
 use crate::app::limits::{
-    ApprovalLimits, Batches, DepthLimits, DispatchLimits, IntentTerms, Intents, Limits, WorkerGrant,
+    ApprovalLimits, Batches, DepthLimits, DispatchLimits, IntentTerms, Intents, Limits, WatchLimits, WorkerGrant,
 };
 use crate::domain::retry::RetryPolicy;
 use crate::store::claim::RunningLimits;
@@ -48,6 +48,8 @@ pub struct Config {
     pub batches: BatchesConfig,
     #[serde(default)]
     pub dispatch: DispatchConfig,
+    #[serde(default)]
+    pub watch: Watch,
     #[serde(default)]
     pub tasks: Tasks,
 }
@@ -235,6 +237,31 @@ impl Default for DispatchConfig {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub struct Watch {
+    pub watches_max: usize,
+    pub feed_events_max: usize,
+    pub page_events_max: i64,
+    pub bookmark_period_ms: u64,
+    pub stall_max_ms: u64,
+    /// While Redis is away.
+    pub poll_ms: u64,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            watches_max: 256,
+            feed_events_max: 1024,
+            page_events_max: 64,
+            bookmark_period_ms: 15_000,
+            stall_max_ms: 60_000,
+            poll_ms: 2000,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Tasks {
     /// A task moves to another instance this long after its leader was last heard of; 30 s at most.
     pub leadership_ttl_ms: u64,
@@ -326,6 +353,15 @@ impl Config {
                 poll: Duration::from_millis(self.dispatch.poll_ms),
                 claim_jobs_max: self.dispatch.claim_jobs_max,
                 claim_bytes_max: self.dispatch.claim_bytes_max,
+            },
+            watch: WatchLimits {
+                watches_max: self.watch.watches_max,
+                feed_events_max: self.watch.feed_events_max,
+                page_events_max: self.watch.page_events_max,
+                bookmark_every: Duration::from_millis(self.watch.bookmark_period_ms),
+                stall_max: Duration::from_millis(self.watch.stall_max_ms),
+                poll: Duration::from_millis(self.watch.poll_ms),
+                keep: chrono::TimeDelta::milliseconds(self.tasks.outbox_keep_ms.cast_signed()),
             },
         })
     }

@@ -1,6 +1,8 @@
 //! Wake-ups: inside the instance by notification, between instances over Redis pub/sub. Hints may be lost; whoever waits
 //! for one also polls. The only module that knows Redis.
 
+mod streams;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use holdfast_redis::{Heard, Messenger, Redis, Waker};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
+pub use self::streams::follow;
 use crate::app::Revoked;
 
 const DOMAIN: &str = "jobs";

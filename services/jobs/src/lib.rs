@@ -9,7 +9,7 @@
 //! | `domain` | jobs, transitions, retries, hashes: pure |
 //! | `store` | its SQL |
 //! | `tasks` | background work under leadership |
-//! | `hints` | wake-ups, inside and between instances |
+//! | `hints` | wake-ups, inside and between instances; the reader of the event streams |
 //! | `metrics` | every instrument |
 //! | `config` | what it is configured with |
 #![forbid(unsafe_code)]
@@ -32,7 +32,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use holdfast_caller::Verifier;
 use holdfast_pg::{AppDb, DatabaseUrl, PoolConfig, ReadDb, TaskDb, migrate};
-use holdfast_redis::Redis;
+use holdfast_redis::{Redis, RedisConfig};
 use holdfast_runtime::tasks::TaskSet;
 use holdfast_runtime::{Health, HttpServer, Need, Server, Shutdown};
 use holdfast_telemetry::Metrics;
@@ -67,6 +67,9 @@ pub async fn run(config: Config, scrape: Metrics, shutdown: Shutdown) -> anyhow:
         tokio::spawn(hints::listen(redis.clone(), core.hints.dispatch_wake(), core.revoked.clone(), shutdown.token()));
         tokio::spawn(app.dispatcher.clone().run(shutdown.token()));
         tokio::spawn(app::settle::run(core.clone(), shutdown.token()));
+        // Reading the streams blocks its connection.
+        let streams = Redis::connect(&RedisConfig { connections: 1, ..config.redis.clone() }).context("redis.url")?;
+        tokio::spawn(hints::follow(streams, app.watches.clone(), shutdown.token()));
         health.mark_started();
         let drain_timeout = config.grpc.drain_timeout();
         server.serve(rpc::routes(app.clone(), shutdown.token(), drain_timeout), &health, &shutdown).await?;

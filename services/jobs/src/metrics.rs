@@ -23,6 +23,11 @@ pub(crate) fn describe() {
     describe_histogram!("jobs_pickup_ms", Unit::Milliseconds, "From ready to leased");
     describe_histogram!("jobs_query_ms", Unit::Milliseconds, "A look-up in the database with its trip there, by query");
     describe_gauge!("jobs_sessions", "Worker sessions of this instance");
+    describe_counter!("jobs_watch_events_sent_total", "Transitions that watches were sent");
+    describe_counter!("jobs_watch_caught_up_total", "Transitions that watches had missed, by where they were found");
+    describe_counter!("jobs_watch_slow_closed_total", "Watches ended because their callers took nothing");
+    describe_counter!("jobs_watch_reads_begun_total", "Times that the streams began to be read, at their ends");
+    describe_gauge!("jobs_watches", "Watches of this instance");
     describe_gauge!("outbox_pending_count", "Events that wait for a relay, counted up to the hard limit");
     describe_gauge!("outbox_ring_stuck", "1 where no slot of the outbox could be emptied");
 }
@@ -108,6 +113,30 @@ pub(crate) fn session_began() {
 
 pub(crate) fn session_ended() {
     gauge!("jobs_sessions").decrement(1.0);
+}
+
+pub(crate) fn watch_began() {
+    gauge!("jobs_watches").increment(1.0);
+}
+
+pub(crate) fn watch_ended() {
+    gauge!("jobs_watches").decrement(1.0);
+}
+
+pub(crate) fn watch_sent(events: usize) {
+    counter!("jobs_watch_events_sent_total").increment(events as u64);
+}
+
+pub(crate) fn watch_caught_up(from: &'static str, events: usize) {
+    counter!("jobs_watch_caught_up_total", "from" => from).increment(events as u64);
+}
+
+pub(crate) fn watch_too_slow() {
+    counter!("jobs_watch_slow_closed_total").increment(1);
+}
+
+pub(crate) fn watch_reads_begun() {
+    counter!("jobs_watch_reads_begun_total").increment(1);
 }
 
 pub(crate) fn outbox_pending(events: i64) {

@@ -31,6 +31,31 @@ async fn a_job_is_submitted_shown_listed_and_cancelled() {
 }
 
 #[tokio::test]
+async fn a_watch_prints_what_happens_and_where_to_resume_it() {
+    let client = Client::start().await;
+    let begun = client.run(["-o", "json", "jobs", "watch", "--project", "p", "--once"]).await;
+    assert_eq!((begun.code, &begun.json()["events"]), (0, &serde_json::json!([])), "{}", begun.stderr);
+    let token = begun.json()["resume_token"].as_str().unwrap().to_owned();
+    let job_id = client.submitted("k").await;
+    let cancelled = client.run(["jobs", "cancel", &job_id]).await;
+    assert_eq!(cancelled.code, 0, "{}", cancelled.stderr);
+
+    let resumed = client.run(["-o", "json", "jobs", "watch", "--project", "p", "--once", "--resume", &token]).await;
+    let lines = resumed.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let states: Vec<_> = lines
+        .flat_map(|line| line["events"].as_array().unwrap().clone())
+        .map(|event| event["to_state"].clone())
+        .collect();
+    assert_eq!(states, ["queued", "cancelled"]);
+    let table = client.run(["jobs", "watch", "--job", &job_id]).await;
+    assert_eq!((table.code, table.stdout.lines().count()), (0, 2), "it ends with its job: {}", table.stderr);
+    let undone = client.run(["jobs", "watch", "--job", &job_id, "--until-done"]).await;
+    assert!(undone.code == 1 && undone.stderr.contains("cancelled"), "{}", undone.stderr);
+    let bent = client.run(["-o", "json", "jobs", "watch", "--project", "p", "--resume", "bent"]).await;
+    assert_eq!((bent.code, &bent.error()["reason"]), (2, &"REQ_400_INVALID_SCHEMA".into()));
+}
+
+#[tokio::test]
 async fn a_list_goes_on_over_pages_up_to_its_limit() {
     let client = Client::start().await;
     for key in ["a", "b", "c"] {

@@ -12,6 +12,8 @@ pub const CATALOGUE: &[(Reason, &str, i32, bool)] = &[
     (Reason::Req400MissingField, "REQ_400_MISSING_FIELD", 3, false),
     (Reason::Req422InvalidState, "REQ_422_INVALID_STATE", 9, false),
     (Reason::Req408Deadline, "REQ_408_DEADLINE", 4, false),
+    (Reason::Req408SlowConsumer, "REQ_408_SLOW_CONSUMER", 8, true),
+    (Reason::Req416TokenExpired, "REQ_416_TOKEN_EXPIRED", 11, false),
     (Reason::Job404NotFound, "JOB_404_NOT_FOUND", 5, false),
     (Reason::Job409IdempotencyConflict, "JOB_409_IDEMPOTENCY_CONFLICT", 6, false),
     (Reason::Job409AlreadyTerminal, "JOB_409_ALREADY_TERMINAL", 9, false),

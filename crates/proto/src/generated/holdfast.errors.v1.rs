@@ -29,6 +29,10 @@ pub enum Reason {
     Req422InvalidState = 12,
     /// The deadline of the call passed. Where a change was asked for, whether it was made is not known: repeat it under the same key.
     Req408Deadline = 13,
+    /// The caller did not take what a stream had for it. Call again from the last resume token.
+    Req408SlowConsumer = 18,
+    /// The resume token is older than events are kept: what came since can no longer be told without a gap.
+    Req416TokenExpired = 19,
     /// No such job in the tenants and projects of the caller.
     Job404NotFound = 20,
     /// The key was used in its window with another request.
@@ -55,7 +59,7 @@ pub enum Reason {
     Approval409DecisionConflict = 41,
     /// The caller may see this job, but not decide about it.
     Approval403NotApprover = 42,
-    /// Too many calls from this caller. Reserved: this version does not send it.
+    /// Too many calls from this caller, or too many watches of this instance.
     Rate429Throttled = 50,
     /// A store or another service that this call needs cannot be reached now.
     Infra503DependencyDown = 60,
@@ -80,6 +84,8 @@ impl Reason {
             Self::Req400MissingField => "REASON_REQ_400_MISSING_FIELD",
             Self::Req422InvalidState => "REASON_REQ_422_INVALID_STATE",
             Self::Req408Deadline => "REASON_REQ_408_DEADLINE",
+            Self::Req408SlowConsumer => "REASON_REQ_408_SLOW_CONSUMER",
+            Self::Req416TokenExpired => "REASON_REQ_416_TOKEN_EXPIRED",
             Self::Job404NotFound => "REASON_JOB_404_NOT_FOUND",
             Self::Job409IdempotencyConflict => "REASON_JOB_409_IDEMPOTENCY_CONFLICT",
             Self::Job409AlreadyTerminal => "REASON_JOB_409_ALREADY_TERMINAL",
@@ -113,6 +119,8 @@ impl Reason {
             "REASON_REQ_400_MISSING_FIELD" => Some(Self::Req400MissingField),
             "REASON_REQ_422_INVALID_STATE" => Some(Self::Req422InvalidState),
             "REASON_REQ_408_DEADLINE" => Some(Self::Req408Deadline),
+            "REASON_REQ_408_SLOW_CONSUMER" => Some(Self::Req408SlowConsumer),
+            "REASON_REQ_416_TOKEN_EXPIRED" => Some(Self::Req416TokenExpired),
             "REASON_JOB_404_NOT_FOUND" => Some(Self::Job404NotFound),
             "REASON_JOB_409_IDEMPOTENCY_CONFLICT" => {
                 Some(Self::Job409IdempotencyConflict)

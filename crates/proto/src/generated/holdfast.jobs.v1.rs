@@ -1326,6 +1326,58 @@ pub struct ResubmitJobResponse {
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<SubmitJobResponse>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchJobsRequest {
+    /// resume_token of the last message of an earlier watch of the same scope; from now on when empty. The filters may differ.
+    #[prost(string, tag = "3")]
+    pub resume_token: ::prost::alloc::string::String,
+    /// Begins with the first transition; of a job only, ignored with a resume token.
+    #[prost(bool, tag = "4")]
+    pub from_start: bool,
+    /// Only transitions into any of these, at most 1,000; all where empty.
+    #[prost(enumeration = "JobState", repeated, tag = "5")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Only jobs of this intent; all where empty.
+    #[prost(string, tag = "6")]
+    pub intent: ::prost::alloc::string::String,
+    /// Ends once everything has come that was committed when it was asked for, instead of waiting for more.
+    #[prost(bool, tag = "7")]
+    pub catch_up_only: bool,
+    /// What is watched.
+    #[prost(oneof = "watch_jobs_request::Scope", tags = "1, 2")]
+    pub scope: ::core::option::Option<watch_jobs_request::Scope>,
+}
+/// Nested message and enum types in `WatchJobsRequest`.
+pub mod watch_jobs_request {
+    /// What is watched.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Scope {
+        /// One job. Its resume tokens do not expire: its history is kept for longer than events are.
+        #[prost(string, tag = "1")]
+        JobId(::prost::alloc::string::String),
+        /// All jobs of a project.
+        #[prost(message, tag = "2")]
+        Project(super::WatchedProject),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchedProject {
+    /// As in SubmitJobRequest.
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub project_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchJobsResponse {
+    /// At most 256; none where the message only renews the resume token: the first one may, and so does one every 15 s in which
+    /// nothing happens.
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<JobEvent>,
+    /// Stands behind the events of this message. Opaque, less than 1 KiB.
+    #[prost(string, tag = "2")]
+    pub resume_token: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 pub mod job_service_client {
     #![allow(
@@ -1672,6 +1724,38 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ResubmitJob"));
             self.inner.unary(req, path, codec).await
         }
+        /// Follows the transitions of a project's jobs, or of one job, as they happen. Every transition that was committed after
+        /// the resume token was given comes at least once, those of a job in the order of their seq; one that came shortly before
+        /// a break may come again, under the same event_id. A watch ends with INFRA_503_DRAINING where the instance stops, with
+        /// AUTH_401_INVALID_TOKEN where the bearer token expires, with REQ_408_SLOW_CONSUMER where the caller takes nothing for a
+        /// minute, and by itself behind the last transition of its job: watch again from the last resume_token, on any instance.
+        /// Fails with JOB_404_NOT_FOUND; AUTH_403_SCOPE where the token is not for the tenant or project; REQ_400_INVALID_SCHEMA
+        /// where the resume token is of another watch; REQ_416_TOKEN_EXPIRED where it is older than events are kept (72 h);
+        /// RATE_429_THROTTLED where the instance has as many watches as it may.
+        pub async fn watch_jobs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchJobsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchJobsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.JobService/WatchJobs",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "WatchJobs"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1774,6 +1858,24 @@ pub mod job_service_server {
             tonic::Response<super::ResubmitJobResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the WatchJobs method.
+        type WatchJobsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchJobsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Follows the transitions of a project's jobs, or of one job, as they happen. Every transition that was committed after
+        /// the resume token was given comes at least once, those of a job in the order of their seq; one that came shortly before
+        /// a break may come again, under the same event_id. A watch ends with INFRA_503_DRAINING where the instance stops, with
+        /// AUTH_401_INVALID_TOKEN where the bearer token expires, with REQ_408_SLOW_CONSUMER where the caller takes nothing for a
+        /// minute, and by itself behind the last transition of its job: watch again from the last resume_token, on any instance.
+        /// Fails with JOB_404_NOT_FOUND; AUTH_403_SCOPE where the token is not for the tenant or project; REQ_400_INVALID_SCHEMA
+        /// where the resume token is of another watch; REQ_416_TOKEN_EXPIRED where it is older than events are kept (72 h);
+        /// RATE_429_THROTTLED where the instance has as many watches as it may.
+        async fn watch_jobs(
+            &self,
+            request: tonic::Request<super::WatchJobsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchJobsStream>, tonic::Status>;
     }
     /// Submits jobs and tells how they stand.
     ///
@@ -2263,6 +2365,52 @@ pub mod job_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.JobService/WatchJobs" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchJobsSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::ServerStreamingService<super::WatchJobsRequest>
+                    for WatchJobsSvc<T> {
+                        type Response = super::WatchJobsResponse;
+                        type ResponseStream = T::WatchJobsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchJobsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::watch_jobs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchJobsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

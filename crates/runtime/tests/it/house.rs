@@ -48,6 +48,7 @@ pub(crate) const ACCESS: &[Access] = &[
     people("/holdfast.jobs.v1.JobService/DecideJob"),
     people("/holdfast.jobs.v1.JobService/ListApprovals"),
     people("/holdfast.jobs.v1.JobService/ResubmitJob"),
+    people("/holdfast.jobs.v1.JobService/WatchJobs"),
     workers("/holdfast.jobs.v1.WorkerService/Work"),
     workers("/holdfast.jobs.v1.WorkerService/LeaseJobs"),
     workers("/holdfast.jobs.v1.WorkerService/ExtendLeases"),
@@ -65,6 +66,8 @@ pub(crate) struct Business {
 
 #[tonic::async_trait]
 impl JobService for Business {
+    type WatchJobsStream = tokio_stream::Empty<Result<pb::WatchJobsResponse, Status>>;
+
     /// Answers with what the context says: trace id as the job id.
     async fn submit_job(
         &self,
@@ -129,6 +132,10 @@ impl JobService for Business {
         _: Request<pb::ListJobEventsRequest>,
     ) -> Result<Response<pb::ListJobEventsResponse>, Status> {
         Ok(Response::new(Default::default()))
+    }
+
+    async fn watch_jobs(&self, _: Request<pb::WatchJobsRequest>) -> Result<Response<Self::WatchJobsStream>, Status> {
+        Ok(Response::new(tokio_stream::empty()))
     }
 }
 

@@ -27,6 +27,25 @@ pub struct Limits {
     pub platform_tenant: TenantId,
     pub batches: Batches,
     pub dispatch: DispatchLimits,
+    pub watch: WatchLimits,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct WatchLimits {
+    /// Of one instance.
+    pub watches_max: usize,
+    /// Events that wait for one watch; with more it looks for them in the database.
+    pub feed_events_max: usize,
+    /// Published events of one shard that one look brings.
+    pub page_events_max: i64,
+    /// How often a watch in which nothing happens is given a new resume token.
+    pub bookmark_every: Duration,
+    /// A caller that takes nothing for as long is no longer waited for.
+    pub stall_max: Duration,
+    /// How often the database is looked at while the streams cannot be read.
+    pub poll: Duration,
+    /// How old a resume token may be: as long as published events stay readable.
+    pub keep: chrono::TimeDelta,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -15,6 +15,7 @@ pub mod resubmit;
 mod seats;
 pub mod settle;
 pub mod submit;
+pub mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -118,6 +119,7 @@ pub struct App {
     pub answers: answer::Answering,
     pub(crate) extensions: Arc<Coalescer<lease::Extensions>>,
     pub dispatcher: dispatch::Dispatcher,
+    pub watches: Arc<watch::Watches>,
 }
 
 impl App {
@@ -130,6 +132,7 @@ impl App {
             submissions: Arc::new(Coalescer::new(submissions, batches.submissions)),
             reads: Arc::new(Coalescer::new(read::Reads::new(core.clone()), batches.reads)),
             answers,
+            watches: Arc::new(watch::Watches::new(core.clone())),
             extensions: Arc::new(Coalescer::new(lease::Extensions::new(core.clone()), batches.extensions)),
             dispatcher,
             core,

@@ -53,6 +53,12 @@ impl Config {
         wrong.outside(dispatch.claim_jobs_max, 1..=1000, "dispatch.claim_jobs_max");
         wrong.outside(dispatch.claim_bytes_max, 1 << 20..=64 << 20, "dispatch.claim_bytes_max");
         wrong.outside(dispatch.poll_ms, 5..=60_000, "dispatch.poll_ms");
+        wrong.outside(self.watch.watches_max, 1..=10_000, "watch.watches_max");
+        wrong.outside(self.watch.feed_events_max, 16..=65_536, "watch.feed_events_max");
+        wrong.outside(self.watch.page_events_max, 1..=512, "watch.page_events_max");
+        wrong.outside(self.watch.bookmark_period_ms, 100..=HOUR_MS, "watch.bookmark_period_ms");
+        wrong.outside(self.watch.stall_max_ms, SECOND_MS..=HOUR_MS, "watch.stall_max_ms");
+        wrong.outside(self.watch.poll_ms, 10..=60_000, "watch.poll_ms");
         self.tasks.check(&mut wrong);
         if wrong.0.is_empty() { Ok(()) } else { Err(Fault::invalid_many(wrong.0)) }
     }
@@ -220,6 +226,12 @@ mod tests {
             ("dispatch.claim_jobs_max", "0"),
             ("dispatch.claim_bytes_max", "0"),
             ("dispatch.poll_ms", "0"),
+            ("watch.watches_max", "0"),
+            ("watch.feed_events_max", "15"),
+            ("watch.page_events_max", "0"),
+            ("watch.bookmark_period_ms", "99"),
+            ("watch.stall_max_ms", "999"),
+            ("watch.poll_ms", "9"),
             ("tasks.leadership_ttl_ms", "30001"),
             ("tasks.lease_expiry_period_ms", "0"),
             ("tasks.due_jobs_period_ms", "0"),

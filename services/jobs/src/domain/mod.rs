@@ -30,3 +30,4 @@ pub mod payload_hash;
 pub mod retry;
 pub mod submission;
 pub mod transition;
+pub mod watch;

@@ -6,7 +6,7 @@ use holdfast_proto::jobs::v1 as pb;
 use holdfast_proto::jobs::v1::job_service_server::JobService;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Rpc, open, within_answer};
+use super::{Rpc, open, watch, within_answer};
 use crate::app::Listing;
 use crate::app::decide::Ordered;
 use crate::app::submit::Requested;
@@ -19,6 +19,8 @@ const REASON_CHARS_MAX: usize = 512;
 
 #[async_trait]
 impl JobService for Rpc {
+    type WatchJobsStream = watch::Watched;
+
     async fn submit_job(
         &self,
         request: Request<pb::SubmitJobRequest>,
@@ -125,6 +127,14 @@ impl JobService for Rpc {
             _ => String::new(),
         };
         Ok(Response::new(pb::ListJobEventsResponse { events, next_page_token }))
+    }
+
+    async fn watch_jobs(
+        &self,
+        request: Request<pb::WatchJobsRequest>,
+    ) -> Result<Response<Self::WatchJobsStream>, Status> {
+        let (asking, request) = open(request)?;
+        Ok(Response::new(watch::begin(self, asking, request).await?))
     }
 }
 

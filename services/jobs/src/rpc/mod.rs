@@ -3,6 +3,7 @@
 mod jobs;
 mod keys;
 mod session;
+mod watch;
 mod workers;
 
 use holdfast_fault::Fault;

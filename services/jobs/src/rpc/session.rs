@@ -403,7 +403,7 @@ fn unread(status: Status) -> End {
     }
 }
 
-fn token_expired() -> Fault {
+pub(super) fn token_expired() -> Fault {
     Fault::new(Reason::Auth401InvalidToken, "the token has expired; connect again with a new one")
         .with("cause", "token_expired")
 }

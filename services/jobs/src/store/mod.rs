@@ -12,6 +12,7 @@ mod rows;
 pub mod submit;
 pub mod transitions;
 pub mod waits;
+pub mod watch;
 
 use holdfast_pg::DbError;
 

@@ -8,4 +8,5 @@ pub mod key;
 mod media_type;
 pub mod page;
 pub mod submit;
+pub mod watch;
 pub mod worker;

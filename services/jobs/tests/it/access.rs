@@ -79,6 +79,10 @@ fn known(method: &Method, tenant: &TenantId, leased: &pb::LeasedJob) -> Result<K
         "JobService.ListJobEvents" => {
             read(Reach::Found, pb::ListJobEventsRequest { job_id, ..Default::default() }.encode_to_vec())
         }
+        "JobService.WatchJobs" => {
+            let request = pb::WatchJobsRequest { catch_up_only: true, ..watch_job(&job_id) };
+            read(Reach::Found, request.encode_to_vec())
+        }
         "WorkerService.Work" => {
             let message = Some(pb::work_request::Message::Hello(hello(10)));
             work(Reach::Leases, pb::WorkRequest { message }.encode_to_vec())

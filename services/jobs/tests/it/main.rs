@@ -19,4 +19,5 @@ mod tenancy;
 mod tenant_walk;
 mod traces;
 mod transitions;
+mod watch;
 mod workers;

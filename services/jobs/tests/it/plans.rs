@@ -39,6 +39,11 @@ const HOT: &[(&str, &[LookUp])] = &[
         ],
     ),
     ("key_heads_in_window", &[("head", HEAD_KEY), ("job", &["job_id"])]),
+    ("watch_events", &[("event", &["job_id", "seq"]), ("job", &["job_id"])]),
+    ("watch_recorded", &[("event", &["outbox_id"])]),
+    // A comparison of rows is not written with a bracket in front of each column.
+    ("watch_behind", &[("published", &["tenant_id", "project_id", "shard"])]),
+    ("watch_begin", &[("published", &["tenant_id", "project_id", "shard"])]),
     ("key_lock", &[("head", HEAD_KEY)]),
     ("key_head_update", &[("head", HEAD_KEY)]),
     ("key_ledger", &[("ledger", &["ledger_id"])]),

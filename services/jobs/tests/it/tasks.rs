@@ -73,15 +73,16 @@ async fn drop_leaves(admin: &PgPool) -> Result<BTreeMap<String, i64>> {
     Ok(leaves)
 }
 
+const EVENT_IN_SLOT_0: &str = "INSERT INTO jobs.outbox (slot, outbox_id, shard, tenant_id, project_id, ordering_key, key_seq, event_name, \
+     event_payload, traceparent, created_at) \
+     VALUES (0, gen_random_uuid(), 0, $1, 'alpha', 'key', 1, 'job.queued', '', '', now())";
+
 #[test]
 fn the_outbox_ring_never_empties_a_slot_with_unpublished_events() -> Result<()> {
     run(async {
         // No service runs here: its queries would lock slots for a moment, and a locked slot is passed over as well.
         let (db, tenant) = (Database::create().await?, tenant());
-        let event = "INSERT INTO jobs.outbox (slot, outbox_id, shard, tenant_id, project_id, ordering_key, key_seq, event_name, \
-                     event_payload, traceparent, created_at) \
-                     VALUES (0, gen_random_uuid(), 0, $1, 'alpha', 'key', 1, 'job.queued', '', '', now())";
-        sqlx::query(event).bind(tenant.as_str()).execute(db.admin()).await?;
+        sqlx::query(EVENT_IN_SLOT_0).bind(tenant.as_str()).execute(db.admin()).await?;
         let task = db.task()?;
         let advance = || async {
             let sql = "SELECT jobs.outbox_ring_advance('0 s', '0 s')";
@@ -99,6 +100,40 @@ fn the_outbox_ring_never_empties_a_slot_with_unpublished_events() -> Result<()> 
             assert_eq!(advance().await?, Some(slot));
         }
         assert_eq!(rows::of_tenant(db.admin(), "outbox", &tenant).await?, 0);
+        Ok(())
+    })
+}
+
+/// An event that waited for a relay for long stays readable from its publication on, not from when its slot was closed.
+#[test]
+fn the_outbox_ring_keeps_a_slot_from_its_last_publication_on() -> Result<()> {
+    run(async {
+        let (db, tenant) = (Database::create().await?, tenant());
+        let (admin, task) = (db.admin(), db.task()?);
+        sqlx::query(EVENT_IN_SLOT_0).bind(tenant.as_str()).execute(admin).await?;
+        let advance = async |keep: &'static str| {
+            let sql = "SELECT jobs.outbox_ring_advance('0 s', $1::text::interval)";
+            anyhow::Ok(sqlx::query_scalar::<_, Option<i16>>(sql).bind(keep).fetch_one(task.pool()).await?)
+        };
+        assert_eq!(advance("0 s").await?, Some(1));
+        // All slots were closed long ago; slot 0 would be next to be emptied.
+        let aged = "UPDATE jobs.outbox_ring SET is_current = (slot = 15), opened_at = now() - interval '3 hours', \
+                    closed_at = CASE WHEN slot <> 15 THEN now() - interval '2 hours' END";
+        sqlx::query("UPDATE jobs.outbox_ring SET is_current = false").execute(admin).await?;
+        sqlx::query(aged).execute(admin).await?;
+        assert_eq!(advance("1 hour").await?, Some(1), "slot 0 holds an unpublished event and is passed over");
+        sqlx::query("UPDATE jobs.outbox_ring SET is_current = false").execute(admin).await?;
+        sqlx::query(aged).execute(admin).await?;
+        sqlx::query("UPDATE jobs.outbox SET published_at = now(), stream_ms = 1, stream_seq = 0")
+            .execute(admin)
+            .await?;
+        assert_eq!(advance("1 hour").await?, Some(1), "it was published just now");
+        assert_eq!(rows::of_tenant(admin, "outbox", &tenant).await?, 1);
+        sqlx::query("UPDATE jobs.outbox_ring SET is_current = false").execute(admin).await?;
+        sqlx::query(aged).execute(admin).await?;
+        sqlx::query("UPDATE jobs.outbox_ring SET unpublished_at = now() - interval '2 hours'").execute(admin).await?;
+        assert_eq!(advance("1 hour").await?, Some(0));
+        assert_eq!(rows::of_tenant(admin, "outbox", &tenant).await?, 0);
         Ok(())
     })
 }

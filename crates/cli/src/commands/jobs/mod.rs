@@ -7,6 +7,7 @@ mod get;
 mod list;
 mod resubmit;
 mod submit;
+mod watch;
 
 use clap::{Args, Subcommand};
 
@@ -40,6 +41,8 @@ enum Call {
     Resubmit(WithConnection<resubmit::ResubmitArgs>),
     /// Show the history of a job.
     Events(WithConnection<events::EventsArgs>),
+    /// Follow the transitions of a project's jobs, or of one job, as they happen.
+    Watch(WithConnection<watch::WatchArgs>),
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +64,7 @@ impl JobsArgs {
             Call::Approvals(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
             Call::Resubmit(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
             Call::Events(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
+            Call::Watch(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
         }?;
         Ok(Exit::Ok)
     }

@@ -25,6 +25,9 @@ pub struct Stage {
     jobs_token: String,
     events_token: String,
     key_token: u64,
+    /// Both with a token, and both end by themselves.
+    job_watch: pb::WatchJobsRequest,
+    project_watch: pb::WatchJobsRequest,
 }
 
 impl Stage {
@@ -50,7 +53,17 @@ impl Stage {
         let ended = alice.submit_job(job().not_before(later)).await?.job_id;
         alice.cancel_job(cancel(&ended)).await?;
         let (jobs_token, events_token) = (String::new(), String::new());
-        let mut stage = Self { tenant, leased, approval, ended, jobs_token, events_token, key_token: 0 };
+        let project = pb::WatchedProject { tenant_id: tenant.to_string(), project_id: PROJECT.to_owned() };
+        let mut watches = [watch_job(&ended), watch_project(PROJECT)];
+        watches[1].scope = Some(pb::watch_jobs_request::Scope::Project(project));
+        for watch in &mut watches {
+            watch.catch_up_only = true;
+            watch.resume_token = alice.watch(watch.clone()).await?.token;
+            (watch.from_start, watch.states, watch.intent) = (true, vec![pb::JobState::Done.into()], INTENT.to_owned());
+        }
+        let [job_watch, project_watch] = watches;
+        let mut stage =
+            Self { tenant, leased, approval, ended, jobs_token, events_token, key_token: 0, job_watch, project_watch };
         stage.jobs_token = alice.list_jobs(stage.listing()).await?.next_page_token;
         stage.events_token = alice.list_job_events(stage.history()).await?.next_page_token;
         anyhow::ensure!(!stage.jobs_token.is_empty() && !stage.events_token.is_empty(), "there is a second page");
@@ -151,6 +164,10 @@ impl Stage {
                 one(Kind::User, &pb::ResubmitJobRequest { job_id: self.ended.clone(), idempotency_key })
             }
             "JobService.ListJobEvents" => one(Kind::User, &self.history()),
+            "JobService.WatchJobs" => [&self.job_watch, &self.project_watch]
+                .map(|request| Ok(Sample { unset: "scope", ..Sample::new(method, Kind::User, request)? }))
+                .into_iter()
+                .collect(),
             "WorkerService.Work" => self.messages(method),
             "WorkerService.LeaseJobs" => one(
                 Kind::Worker,

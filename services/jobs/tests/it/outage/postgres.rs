@@ -225,6 +225,7 @@ fn calls(callers: &Callers, work: &Work) -> Vec<(&'static str, Call)> {
         ("ListJobEvents", refusal!(alice.list_job_events(history))),
         ("DecideJob", refusal!(olga.decide_job(decision(&queued)))),
         ("ListApprovals", refusal!(alice.list_approvals(pb::ListApprovalsRequest { job_id: queued.clone() }))),
+        ("WatchJobs", Box::pin(watch_refusal(alice.clone()))),
         ("ResubmitJob", refusal!(alice.resubmit_job(resubmission(&queued)))),
         ("CancelJob", refusal!(alice.cancel_job(cancel(&queued)))),
         ("LeaseJobs", refusal!(worker.lease_jobs(lease(1)))),
@@ -252,6 +253,11 @@ fn resubmission(job_id: &str) -> pb::ResubmitJobRequest {
 
 async fn job_refusal(alice: Api, job_id: String) -> Received {
     refused(alice.job(&job_id).await, Reason::Infra503DependencyDown)
+}
+
+async fn watch_refusal(alice: Api) -> Received {
+    let watched = alice.watch(watch_project(PROJECT)).await;
+    refused(watched.map(|watch| watch.token), Reason::Infra503DependencyDown)
 }
 
 /// Batches answer for each item.

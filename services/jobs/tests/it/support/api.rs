@@ -12,6 +12,7 @@ use tonic::{Request, Status};
 
 use super::raw::{self, Method};
 use super::session::WorkSession;
+use super::watch::Watch;
 
 #[derive(Clone)]
 pub struct Api {
@@ -96,6 +97,14 @@ impl Api {
     pub async fn history(&self, job_id: &str) -> Result<Vec<pb::JobEvent>, Status> {
         let request = pb::ListJobEventsRequest { job_id: job_id.to_owned(), page_size: 1000, ..Default::default() };
         Ok(self.list_job_events(request).await?.events)
+    }
+
+    /// A watch that has told its place.
+    pub async fn watch(&self, request: pb::WatchJobsRequest) -> Result<Watch, Status> {
+        let stream = JobServiceClient::new(self.channel.clone()).watch_jobs(self.request(request)).await?;
+        let mut watch = Watch::new(stream.into_inner());
+        watch.next().await?;
+        Ok(watch)
     }
 
     /// A worker's session that has been welcomed.

@@ -6,6 +6,7 @@ pub mod raw;
 mod requests;
 pub mod rows;
 mod session;
+mod watch;
 mod world;
 
 use std::fmt::Debug;
@@ -25,6 +26,7 @@ pub use api::Api;
 pub use proxy::{Loss, Proxy};
 pub use requests::*;
 pub use session::WorkSession;
+pub use watch::{Watch, watch_job, watch_project};
 pub use world::{Instance, Settings, World, tenant};
 
 /// Longer than anything that a test waits for.

@@ -191,6 +191,44 @@ impl Walk {
         Ok(())
     }
 
+    /// All of a job from its start, and all of the project since this side last looked: neither of it the other's.
+    pub async fn watch(&mut self, own: Who) -> Result<()> {
+        const WATCH: &str = "JobService.WatchJobs";
+        let (job_id, others, nobodys) = self.job_ids(own);
+        let of = |job_id: String| pb::WatchJobsRequest { from_start: true, catch_up_only: true, ..watch_job(&job_id) };
+        if let Some(others) = others {
+            let reason = self.refused_alike(own, By::Alice, WATCH, (of(others), of(nobodys))).await;
+            assert_eq!(reason, Reason::Job404NotFound);
+        }
+        let (others, nobodys) = self.foreign_tenants(own);
+        let project = self.one_of(&PROJECTS).expect("a project").to_owned();
+        let in_tenant = |tenant_id| {
+            let project = pb::WatchedProject { tenant_id, project_id: project.clone() };
+            let scope = Some(pb::watch_jobs_request::Scope::Project(project));
+            pb::WatchJobsRequest { scope, catch_up_only: true, ..Default::default() }
+        };
+        let reason = self.refused_alike(own, By::Alice, WATCH, (in_tenant(others), in_tenant(nobodys))).await;
+        assert_eq!(reason, Reason::Auth403Scope);
+        // No relay runs here: everything waits, and so comes again with every resumption.
+        let mine = |resume_token| pb::WatchJobsRequest { resume_token, ..in_tenant(String::new()) };
+        let begun =
+            self.call::<pb::WatchJobsResponse>(own, By::Alice, WATCH, &mine(String::new())).await.expect("its own");
+        assert!(begun.events.is_empty(), "a watch begins now");
+        let all = self
+            .call::<pb::WatchJobsResponse>(own, By::Alice, WATCH, &mine(begun.resume_token))
+            .await
+            .expect("its own");
+        for event in &all.events {
+            assert_eq!(self.sides[own].model.job(&event.job_id).states[event.seq as usize - 1], event.to_state());
+        }
+        let Some(job_id) = job_id else { return Ok(()) };
+        let seen =
+            self.call::<pb::WatchJobsResponse>(own, By::Alice, WATCH, &of(job_id.clone())).await.expect("its own");
+        let states: Vec<_> = seen.events.iter().map(pb::JobEvent::to_state).collect();
+        assert_eq!(states, self.sides[own].model.job(&job_id).states);
+        Ok(())
+    }
+
     pub async fn cancel(&mut self, own: Who) -> Result<()> {
         let (job_id, others, nobodys) = self.job_ids(own);
         let key = format!("cancel-{}", self.rng.random_range(0..2));

@@ -41,6 +41,7 @@ enum Step {
     Decide,
     Approvals,
     Resubmit,
+    Watch,
     Lease,
     Extend,
     Complete,
@@ -51,7 +52,7 @@ enum Step {
     GetKey,
 }
 
-const ALL: [Step; 17] = [
+const ALL: [Step; 18] = [
     Step::Submit,
     Step::SubmitBatch,
     Step::Get,
@@ -61,6 +62,7 @@ const ALL: [Step; 17] = [
     Step::Decide,
     Step::Approvals,
     Step::Resubmit,
+    Step::Watch,
     Step::Lease,
     Step::Extend,
     Step::Complete,
@@ -100,6 +102,7 @@ impl Walk {
             Step::Decide => self.decide(own).await,
             Step::Approvals => self.approvals(own).await,
             Step::Resubmit => self.resubmit(own).await,
+            Step::Watch => self.watch(own).await,
             Step::Lease => self.lease(own).await,
             Step::Extend => self.extend(own).await,
             Step::Complete => self.complete(own).await,
