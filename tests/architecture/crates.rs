@@ -8,6 +8,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("holdfast-ids", &[]),
     ("holdfast-proto", &[]),
     ("holdfast-fault", &["proto", "ids"]),
+    // What a team takes into its own programs: nothing of a service's side.
+    ("holdfast-client", &["proto", "fault", "ids"]),
     ("holdfast-caller", &["fault", "ids"]),
     ("holdfast-pg", &["fault", "ids"]),
     ("holdfast-redis", &["fault", "ids"]),
@@ -15,8 +17,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("holdfast-telemetry", &["ids"]),
     ("holdfast-runtime", &["telemetry", "caller", "fault", "pg", "redis", "proto", "ids"]),
     ("holdfast-testkit", &["pg", "redis", "caller", "proto", "ids"]),
-    // Starts services as processes and links none.
-    ("holdfast-cli", &["proto", "fault", "caller", "pg", "redis", "telemetry", "ids", "events"]),
+    // Starts services as processes and links none; calls them as any program would.
+    ("holdfast-cli", &["client", "caller", "pg", "redis", "telemetry", "ids", "events"]),
     ("holdfast-jobs", PLATFORM),
     ("holdfast-relay", PLATFORM),
     ("holdfast-system-tests", VERIFICATION),

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
-use tonic::Code;
+use holdfast_client::{Code, Error, ErrorKind};
+use serde_json::{Value, json};
 
-use crate::{connection::CallError, output::Format};
+use crate::output::Format;
 
 pub(crate) const HELP: &str = "Exit codes: 0 ok, 1 failure, 2 usage or invalid input, 3 not found, 4 refused \
 (token, role or scope), 5 conflict with the present state, 6 unavailable: try again later";
@@ -49,8 +49,8 @@ impl Exit {
         error
             .chain()
             .find_map(|cause| {
-                if let Some(call) = cause.downcast_ref::<CallError>() {
-                    return Some(call.exit());
+                if let Some(call) = cause.downcast_ref::<Error>() {
+                    return Some(Self::of_code(call.code));
                 }
                 cause.downcast_ref::<UsageError>().map(|_| Self::Usage)
             })
@@ -60,25 +60,82 @@ impl Exit {
 
 /// Says what went wrong on standard error, once, and answers the code to end with.
 pub(crate) fn report(error: &anyhow::Error, format: Format) -> Exit {
-    let call = error.chain().find_map(|cause| cause.downcast_ref::<CallError>());
+    let call = error.chain().find_map(|cause| cause.downcast_ref::<Error>());
     match format {
         Format::Json => {
-            let details = call.map_or_else(|| json!({ "message": format!("{error:#}") }), CallError::to_json);
+            let details = call.map_or_else(|| json!({ "message": format!("{error:#}") }), call_json);
             eprintln!("{}", json!({ "error": details }));
         }
         Format::Table => {
-            eprintln!("error: {error:#}");
-            if let Some(call) = call {
-                eprint!("{}", call.explanation());
+            match call {
+                // What is behind it is the library's to know.
+                Some(call) => {
+                    let context = error.chain().take_while(|cause| !cause.is::<Error>());
+                    let context: String = context.map(|cause| format!("{cause}: ")).collect();
+                    eprint!("error: {context}{call}\n{}", explanation(call));
+                }
+                None => eprintln!("error: {error:#}"),
             }
         }
     }
     Exit::of_error(error)
 }
 
+/// What a person would want to know beyond the message, one line each.
+fn explanation(call: &Error) -> String {
+    let mut text = String::new();
+    for violation in &call.fields {
+        text.push_str(&format!("  {}: {}\n", violation.field, violation.description));
+    }
+    if let Some(delay) = call.retry_after {
+        text.push_str(&format!("  try again after {:.1} s\n", delay.as_secs_f64()));
+    }
+    if let Some(request_id) = &call.request_id {
+        text.push_str(&format!("  request id: {request_id}\n"));
+    }
+    if call.kind == ErrorKind::Unreachable {
+        text.push_str("  is the stack up? (`holdfast up`)\n");
+    }
+    if call.reason().is_some() {
+        text.push_str(&format!("  help: docs/errors/{}.md\n", call.name()));
+    }
+    text
+}
+
+fn call_json(call: &Error) -> Value {
+    let violations: Vec<Value> = call
+        .fields
+        .iter()
+        .map(|violation| json!({ "field": violation.field, "description": violation.description }))
+        .collect();
+    json!({
+        "reason": call.name(),
+        "message": call.message,
+        "violations": violations,
+        "metadata": call.metadata,
+        "retry_after_ms": call.retry_after.map(|delay| delay.as_millis()),
+        "request_id": call.request_id,
+        "trace_id": call.trace_id,
+        "help": call.reason().map(|_| format!("docs/errors/{}.md", call.name())),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_kind_of_refusal_has_its_exit_code() {
+        for (code, exit) in [
+            (Code::NotFound, Exit::NotFound),
+            (Code::PermissionDenied, Exit::Refused),
+            (Code::AlreadyExists, Exit::Conflict),
+            (Code::Unavailable, Exit::Unavailable),
+            (Code::Internal, Exit::Failure),
+        ] {
+            assert_eq!(Exit::of_code(code), exit);
+        }
+    }
 
     #[test]
     fn an_error_keeps_its_code_under_context() {

@@ -1,8 +1,8 @@
 //! `holdfast`: the command line of the platform, and the stack on one machine.
 //!
 //! [`commands`] has one file a command and no logic that two of them share. [`dev`] starts and stops the servers and
-//! services of `holdfast up` as child processes. [`work`] is the client side of a worker's session. [`tour`] plans, runs
-//! and judges the tour. The rest is what every command needs: [`connection`], [`output`], [`exit`].
+//! services of `holdfast up` as child processes. [`tour`] plans, runs and judges the tour. The rest is what every command needs:
+//! [`connection`], [`output`], [`exit`]. Calls and sessions are holdfast-client's.
 //!
 //! It starts services as processes and never links them: what it knows of a service is the service's contract. Every
 //! failure ends as one message on standard error and one of the codes of [`exit::Exit`].
@@ -15,7 +15,6 @@ mod exit;
 mod output;
 mod present;
 mod tour;
-mod work;
 
 use std::process::ExitCode;
 

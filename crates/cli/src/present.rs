@@ -2,7 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
-use holdfast_proto::jobs::v1::{Approval, Decision, Job, JobEvent, JobState, Payload, Queue, RiskTier};
+use holdfast_client::pb::{Approval, Decision, Job, JobEvent, JobState, Payload, Queue, RiskTier};
 use prost_types::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -26,8 +26,11 @@ fn suffix<'a>(name: &'a str, prefix: &str) -> &'a str {
 
 /// RFC 3339 in UTC with milliseconds; empty where absent.
 pub(crate) fn time(timestamp: Option<&Timestamp>) -> String {
-    let moment = timestamp.and_then(|at| DateTime::<Utc>::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?));
-    moment.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)).unwrap_or_default()
+    holdfast_client::time(timestamp).map(moment).unwrap_or_default()
+}
+
+pub(crate) fn moment(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Text where it is text; base64 where it is not.

@@ -17,6 +17,8 @@ pub struct Received {
     pub code: tonic::Code,
     /// None where the error did not come from this platform, or from a newer one than this client.
     pub reason: Option<Reason>,
+    /// The reason as it stood on the wire: what a newer platform says is known by its name at least.
+    pub wire_name: Option<String>,
     pub message: String,
     pub violations: Vec<Violation>,
     pub retry_after: Option<Duration>,
@@ -35,27 +37,27 @@ impl Received {
         Self::read(tonic::Code::from_i32(status.code), &status.message, &status.details)
     }
 
-    /// Whether the same request, sent again after [`retry_after`](Self::retry_after), can succeed. Without a reason
-    /// only UNAVAILABLE says so, the code of a connection that was refused or lost.
+    /// Whether the same request, sent again after [`retry_after`](Self::retry_after), can succeed. Of a reason that this
+    /// client does not know, RetryInfo tells; without any reason only UNAVAILABLE says so, the code of a connection that
+    /// was refused or lost.
     pub fn retryable(&self) -> bool {
         match self.reason {
             Some(reason) => traits(reason).retryable,
+            None if self.wire_name.is_some() => self.retry_after.is_some(),
             None => self.code == tonic::Code::Unavailable,
         }
     }
 
     /// The reason as it stands on the wire, or the code where there is none.
     pub fn name(&self) -> String {
-        match self.reason {
-            Some(reason) => traits(reason).wire_name.to_owned(),
-            None => format!("{:?}", self.code),
-        }
+        self.wire_name.clone().unwrap_or_else(|| format!("{:?}", self.code))
     }
 
     fn read(code: tonic::Code, message: &str, details: &[Any]) -> Self {
         let mut received = Self {
             code,
             reason: None,
+            wire_name: None,
             message: message.to_owned(),
             violations: Vec::new(),
             retry_after: None,
@@ -93,6 +95,7 @@ impl Received {
     fn take_error_info(&mut self, info: pb::ErrorInfo) {
         if info.domain == DOMAIN {
             self.reason = reason_by_wire_name(&info.reason);
+            self.wire_name = Some(info.reason);
             self.metadata = info.metadata.into_iter().collect();
         }
     }

@@ -101,6 +101,11 @@ impl Tokens {
         Ok(self.issue(TokenSpec::user(ActorId::parse(name)?, TenantId::parse(tenant)?, role)))
     }
 
+    /// A person who may do everything in a tenant.
+    pub fn owner(&self, name: &str, tenant: &str) -> Result<String> {
+        self.user(name, tenant, Role::Owner)
+    }
+
     /// An agent that may ask for the intents, up to tier C.
     pub fn agent(&self, name: &str, tenant: &str, intents: &[&str]) -> Result<String> {
         let intents: Result<Vec<Intent>, _> = intents.iter().map(|intent| Intent::parse(intent)).collect();

@@ -1,15 +1,14 @@
 //! `holdfast tour-worker`: one worker process of the tour.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use holdfast_proto::jobs::v1::Queue;
+use holdfast_client::{Worker, WorkerSpec};
 
 use super::worker::stop_signal;
 use crate::{
-    connection::ConnectionArgs,
+    connection::{ConnectionArgs, Minted},
     exit::Exit,
     tour::{DigestHandler, INTENT, JournalWriter},
-    work::{self, WorkerOptions},
 };
 
 #[derive(Debug, clap::Args)]
@@ -31,17 +30,17 @@ pub(crate) struct TourWorkerArgs {
 
 impl TourWorkerArgs {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let options = WorkerOptions {
-            subject: self.worker_id.clone(),
-            worker_id: self.worker_id,
-            intents: vec![INTENT.to_owned()],
-            queues: vec![Queue::Project.into()],
+        let client = self.connection.client(Minted::Worker(self.worker_id.clone()))?;
+        let spec = WorkerSpec {
             capacity: self.capacity,
             drain_patience: Duration::from_secs(10),
+            stop_patience: Duration::ZERO,
+            start_patience: Some(Duration::ZERO),
+            ..WorkerSpec::new(self.worker_id, [INTENT])
         };
         let journal = JournalWriter::create(&self.journal)?;
-        let handler = Arc::new(DigestHandler::new(self.repository, journal, self.hold));
-        work::run(&self.connection, &options, handler, &stop_signal()?).await?;
+        let worker = Worker::new(client, spec).observed_by(move |event| journal.observe(event));
+        worker.run(DigestHandler::new(self.repository, self.hold), &stop_signal()?).await?;
         Ok(Exit::Ok)
     }
 }

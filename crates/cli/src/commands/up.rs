@@ -62,7 +62,7 @@ impl UpArgs {
             started = stack.start(&self.ports) => started?,
             () = stop.cancelled() => return Ok(Exit::Ok),
         };
-        write_private(&layout.secret("token"), mint(&layout.keys(), Minted::Person)?.as_bytes())?;
+        write_private(&layout.secret("token"), mint(&layout.keys(), &Minted::Person)?.as_bytes())?;
         let exit = if self.tour {
             tokio::select! {
                 // In this order: what a tour has found is not lost to a signal that comes as it ends.

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use holdfast_caller::Tier;
-use holdfast_proto::jobs::v1::{Queue, RiskTier};
+use holdfast_client::{Queue, RiskTier};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum QueueArg {

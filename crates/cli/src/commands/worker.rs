@@ -3,14 +3,11 @@
 
 use std::{
     process::{ExitStatus, Output, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use async_trait::async_trait;
-use holdfast_fault::Received;
-use holdfast_proto::jobs::v1::{LeasedJob, Payload, Queue, work_response::answered};
+use holdfast_client::{Answer, Error, Handler, Job, JobError, Payload, Worker, WorkerEvent, WorkerSpec, bytes};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -25,15 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::values::QueueArg;
 use crate::{
-    connection::ConnectionArgs,
+    connection::{ConnectionArgs, Minted},
     exit::Exit,
-    present,
-    work::{self, Handler, Observation, Outcome, WorkerOptions},
 };
 
 /// EX_DATAERR of sysexits.h: the input is bad, and will be bad again.
 const EXIT_NOT_RETRYABLE: i32 = 65;
-const RESULT_BYTES_MAX: usize = 960 * 1024;
 
 /// Lease jobs and run a command for each: payload on its standard input, result from its standard output.
 ///
@@ -72,17 +66,19 @@ pub(crate) struct WorkerArgs {
 
 impl WorkerArgs {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
-        let options = WorkerOptions {
-            worker_id: self.worker_id.unwrap_or_else(|| format!("dev-worker-{}", std::process::id())),
-            subject: "dev-worker".to_owned(),
-            intents: self.intents,
-            queues: self.queues.iter().map(|queue| Queue::from(*queue).into()).collect(),
+        let client = self.connection.client(Minted::Worker("dev-worker".to_owned()))?;
+        let worker_id = self.worker_id.unwrap_or_else(|| format!("dev-worker-{}", std::process::id()));
+        let spec = WorkerSpec {
+            queues: self.queues.into_iter().map(Into::into).collect(),
             capacity: self.capacity,
             drain_patience: Duration::from_secs(self.drain_timeout),
+            // A command that is not wanted any more is killed.
+            stop_patience: Duration::ZERO,
+            start_patience: Some(Duration::ZERO),
+            ..WorkerSpec::new(worker_id, self.intents)
         };
-        let handler = Arc::new(CommandHandler { command: self.command, content_type: self.content_type });
-        let stop = stop_signal()?;
-        work::run(&self.connection, &options, handler, &stop).await?;
+        let handler = CommandHandler { command: self.command, content_type: self.content_type };
+        Worker::new(client, spec).observed_by(say).run(handler, &stop_signal()?).await?;
         Ok(Exit::Ok)
     }
 }
@@ -109,33 +105,33 @@ struct CommandHandler {
     content_type: Option<String>,
 }
 
-#[async_trait]
 impl Handler for CommandHandler {
-    async fn perform(&self, job: &LeasedJob) -> Outcome {
+    async fn handle(&self, job: Job) -> Result<Payload, JobError> {
         let began = Instant::now();
-        let outcome = match self.execute(job).await {
+        let verdict = match self.execute(&job).await {
             Ok(output) => self.judge(output),
-            Err(error) => Outcome::failed(true, "command_not_run", &format!("{error:#}")),
+            Err(error) => Err(JobError::retryable("command_not_run", format!("{error:#}"))),
         };
-        report_line(job, &outcome, began.elapsed());
-        outcome
+        report_line(&job, &verdict, began.elapsed());
+        verdict
     }
+}
 
-    fn observe(&self, observation: Observation<'_>) {
-        match observation {
-            Observation::Welcomed { session_id } => eprintln!("session {session_id} is open"),
-            Observation::Leased(_) => {}
-            Observation::Answered { lease, outcome } => eprintln!("{}  {}", lease.job_id, acknowledgement(outcome)),
-            Observation::Revoked { lease, cause } => eprintln!("{}  stopped: {cause}", lease.job_id),
-            Observation::Disconnected { cause, again_in } => {
-                eprintln!("disconnected ({cause}); again in {:.1} s", again_in.as_secs_f64());
-            }
+/// What becomes of the worker's sessions and answers, for people.
+fn say(event: &WorkerEvent<'_>) {
+    match event {
+        WorkerEvent::Welcomed { session_id } => eprintln!("session {session_id} is open"),
+        WorkerEvent::Answered { lease, outcome } => eprintln!("{}  {}", lease.job_id, acknowledgement(outcome)),
+        WorkerEvent::Revoked { lease, cause } => eprintln!("{}  stopped: {cause}", lease.job_id),
+        WorkerEvent::Disconnected { cause, again_in } => {
+            eprintln!("disconnected ({cause}); again in {:.1} s", again_in.as_secs_f64());
         }
+        _ => {}
     }
 }
 
 impl CommandHandler {
-    async fn execute(&self, job: &LeasedJob) -> anyhow::Result<Output> {
+    async fn execute(&self, job: &Job) -> anyhow::Result<Output> {
         let (program, arguments) = self.command.split_first().context("no command")?;
         let mut command = Command::new(program);
         command.args(arguments).envs(environment(job)).kill_on_drop(true).process_group(0);
@@ -145,23 +141,21 @@ impl CommandHandler {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("starting {program}"))?;
-        Group(child).converse(&job.payload.clone().unwrap_or_default().data).await
+        Group(child).converse(job.data()).await
     }
 
-    fn judge(&self, output: Output) -> Outcome {
+    fn judge(&self, output: Output) -> Result<Payload, JobError> {
         let code = output.status.code();
         if code != Some(0) {
             let name = code.map_or_else(|| "signal".to_owned(), |code| format!("exit_{code}"));
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             let message = if said.is_empty() { output.status.to_string() } else { said };
-            return Outcome::failed(code != Some(EXIT_NOT_RETRYABLE), &name, &message);
-        }
-        if output.stdout.len() > RESULT_BYTES_MAX {
-            let message = format!("the result has {} bytes, {RESULT_BYTES_MAX} are allowed", output.stdout.len());
-            return Outcome::failed(false, "result_too_large", &message);
+            let is_final = code == Some(EXIT_NOT_RETRYABLE);
+            let error = if is_final { JobError::permanent } else { JobError::retryable };
+            return Err(error(name, message));
         }
         let content_type = self.content_type.clone().unwrap_or_else(|| media_type(&output.stdout).to_owned());
-        Outcome::Done(Payload { data: output.stdout.into(), content_type })
+        Ok(bytes(output.stdout, content_type))
     }
 }
 
@@ -210,40 +204,35 @@ fn media_type(result: &[u8]) -> &'static str {
     }
 }
 
-fn environment(job: &LeasedJob) -> Vec<(&'static str, String)> {
-    let fence = job.lease.as_ref().map_or(0, |lease| lease.fencing_token);
-    let job_id = job.lease.as_ref().map_or_else(String::new, |lease| lease.job_id.clone());
+fn environment(job: &Job) -> Vec<(&'static str, String)> {
     vec![
-        ("HOLDFAST_JOB_ID", job_id),
+        ("HOLDFAST_JOB_ID", job.id().to_owned()),
         ("HOLDFAST_TENANT_ID", job.tenant_id.clone()),
         ("HOLDFAST_PROJECT_ID", job.project_id.clone()),
         ("HOLDFAST_INTENT", job.intent.clone()),
         ("HOLDFAST_ATTEMPT", job.attempt.to_string()),
         ("HOLDFAST_IDEMPOTENCY_KEY", job.idempotency_key.clone()),
-        ("HOLDFAST_FENCING_TOKEN", fence.to_string()),
+        ("HOLDFAST_FENCING_TOKEN", job.fencing_token().to_string()),
         ("TRACEPARENT", job.traceparent.clone()),
         ("TRACESTATE", job.tracestate.clone()),
     ]
 }
 
-fn report_line(job: &LeasedJob, outcome: &Outcome, took: Duration) {
-    let job_id = job.lease.as_ref().map_or("", |lease| lease.job_id.as_str());
-    let what = match outcome {
-        Outcome::Done(result) => format!("exit 0, {} bytes", result.data.len()),
-        Outcome::Failed { code, .. } => code.clone(),
+fn report_line(job: &Job, verdict: &Result<Payload, JobError>, took: Duration) {
+    let what = match verdict {
+        Ok(result) => format!("exit 0, {} bytes", result.data.len()),
+        Err(error) => error.code().to_owned(),
     };
-    eprintln!("{job_id}  {} attempt {}: {what} in {} ms", job.intent, job.attempt, took.as_millis());
+    eprintln!("{}  {} attempt {}: {what} in {} ms", job.id(), job.intent, job.attempt, took.as_millis());
 }
 
-fn acknowledgement(outcome: &answered::Outcome) -> String {
+fn acknowledgement(outcome: &Result<Answer, Error>) -> String {
     match outcome {
-        answered::Outcome::Completed(completed) => present::state_name(completed.state),
-        answered::Outcome::Failed(failed) => present::state_name(failed.state),
-        answered::Outcome::Released(_) => "given back".to_owned(),
-        answered::Outcome::Error(error) => {
-            let received = Received::from_rpc(error);
-            format!("answer refused: {}: {}", received.name(), received.message)
-        }
+        Ok(Answer::Done { .. }) => "done".to_owned(),
+        Ok(Answer::Retrying { .. }) => "retrying".to_owned(),
+        Ok(Answer::Failed { .. }) => "failed".to_owned(),
+        Ok(Answer::Released) => "given back".to_owned(),
+        Err(error) => format!("answer refused: {error}"),
     }
 }
 
@@ -253,7 +242,7 @@ mod tests {
 
     use super::*;
 
-    fn judged(exit_code: i32, stderr: &str) -> Outcome {
+    fn judged(exit_code: i32, stderr: &str) -> Result<Payload, JobError> {
         let handler = CommandHandler { command: Vec::new(), content_type: None };
         let status = ExitStatus::from_raw(exit_code << 8);
         handler.judge(Output { status, stdout: b"1".to_vec(), stderr: stderr.into() })
@@ -261,11 +250,9 @@ mod tests {
 
     #[test]
     fn the_exit_code_says_what_becomes_of_the_job() {
-        assert!(matches!(judged(0, ""), Outcome::Done(result) if result.data == b"1"[..]));
-        assert!(
-            matches!(judged(1, "why"), Outcome::Failed { retryable: true, code, message } if code == "exit_1" && message == "why")
-        );
-        assert!(matches!(judged(65, ""), Outcome::Failed { retryable: false, .. }));
+        assert_eq!(judged(0, "").unwrap().data, b"1"[..]);
+        assert_eq!(judged(1, "why"), Err(JobError::retryable("exit_1", "why")));
+        assert!(!judged(65, "").unwrap_err().is_retryable());
     }
 
     #[test]
@@ -282,6 +269,6 @@ mod tests {
         }
         let handler = CommandHandler { command: Vec::new(), content_type: Some("text/csv".into()) };
         let output = Output { status: ExitStatus::default(), stdout: b"1".to_vec(), stderr: Vec::new() };
-        assert!(matches!(handler.judge(output), Outcome::Done(result) if result.content_type == "text/csv"));
+        assert_eq!(handler.judge(output).unwrap().content_type, "text/csv");
     }
 }

@@ -3,16 +3,13 @@
 use std::{
     io,
     path::{Component, Path, PathBuf},
-    sync::Mutex,
 };
 
-use async_trait::async_trait;
-use holdfast_proto::jobs::v1::{LeasedJob, Payload};
+use holdfast_client::{Handler, Job, JobError, Payload, json};
 use serde::{Deserialize, Serialize};
 use tokio::{fs::File, io::AsyncReadExt};
 
-use super::journal::{Entry, JournalWriter};
-use crate::work::{Handler, Observation, Outcome};
+const UNREADABLE: &str = "unreadable";
 
 /// The payload of a job.
 #[derive(Debug, Deserialize, Serialize)]
@@ -42,28 +39,36 @@ impl Digest {
     }
 }
 
-/// Does the tour's jobs and writes down what it did.
+/// Does the tour's jobs.
 pub(crate) struct DigestHandler {
     root: PathBuf,
-    journal: Mutex<JournalWriter>,
+    /// Never answers.
     hold: bool,
 }
 
 impl DigestHandler {
-    pub(crate) fn new(root: PathBuf, journal: JournalWriter, hold: bool) -> Self {
-        Self { root, journal: Mutex::new(journal), hold }
+    pub(crate) fn new(root: PathBuf, hold: bool) -> Self {
+        Self { root, hold }
     }
 
-    async fn digest(&self, job: &LeasedJob) -> Result<Payload, String> {
-        let payload = job.payload.clone().unwrap_or_default();
-        let task: Task = serde_json::from_slice(&payload.data).map_err(|error| format!("the payload: {error}"))?;
+    async fn digest(&self, job: &Job) -> Result<Payload, JobError> {
+        let task: Task = job.payload_json()?;
         // Whoever may submit here does not choose what this process reads.
         if !Path::new(&task.path).components().all(|component| matches!(component, Component::Normal(_))) {
-            return Err("the path leaves the repository".to_owned());
+            return Err(JobError::permanent(UNREADABLE, "the path leaves the repository"));
         }
-        let digest = streamed(&self.root, task.path).await.map_err(|error| error.to_string())?;
-        let data = serde_json::to_vec(&digest).map_err(|error| error.to_string())?;
-        Ok(Payload { data: data.into(), content_type: "application/json".to_owned() })
+        let digest = streamed(&self.root, task.path).await;
+        Ok(json(&digest.map_err(|error| JobError::permanent(UNREADABLE, error))?)?)
+    }
+}
+
+impl Handler for DigestHandler {
+    async fn handle(&self, job: Job) -> Result<Payload, JobError> {
+        let result = self.digest(&job).await;
+        if self.hold {
+            std::future::pending::<()>().await;
+        }
+        result
     }
 }
 
@@ -81,25 +86,6 @@ async fn streamed(root: &Path, path: String) -> io::Result<Digest> {
         hasher.update(&piece[..length]);
         bytes += length as u64;
         lines += piece[..length].iter().filter(|byte| **byte == b'\n').count() as u64;
-    }
-}
-
-#[async_trait]
-impl Handler for DigestHandler {
-    async fn perform(&self, job: &LeasedJob) -> Outcome {
-        let result = self.digest(job).await;
-        if self.hold {
-            std::future::pending::<()>().await;
-        }
-        match result {
-            Ok(result) => Outcome::Done(result),
-            Err(message) => Outcome::failed(false, "unreadable", &message),
-        }
-    }
-
-    fn observe(&self, observation: Observation<'_>) {
-        let mut journal = self.journal.lock().expect("no writer of the journal has panicked");
-        journal.write(&Entry::of(&observation));
     }
 }
 

@@ -8,11 +8,8 @@ use std::{
 };
 
 use anyhow::Context;
-use holdfast_fault::Received;
-use holdfast_proto::jobs::v1::{LeaseRef, work_response::answered};
+use holdfast_client::{Answer, WorkerEvent, pb::LeaseRef};
 use serde::{Deserialize, Serialize};
-
-use crate::{present, work::Observation};
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -57,29 +54,29 @@ impl From<&LeaseRef> for Lease {
 }
 
 impl Entry {
-    pub(super) fn of(observation: &Observation<'_>) -> Self {
-        match observation {
-            Observation::Welcomed { session_id } => Self::Welcomed { session_id: (*session_id).to_owned() },
-            Observation::Leased(job) => {
-                Self::Leased { lease: Lease::from(&job.lease.clone().unwrap_or_default()), attempt: job.attempt }
+    /// None for what a journal does not say.
+    fn of(event: &WorkerEvent<'_>) -> Option<Self> {
+        Some(match event {
+            WorkerEvent::Welcomed { session_id } => Self::Welcomed { session_id: (*session_id).to_owned() },
+            WorkerEvent::Leased(job) => Self::Leased { lease: Lease::from(job.lease()), attempt: job.attempt },
+            WorkerEvent::Answered { lease, outcome: Ok(answer) } => {
+                let (state, replayed) = match answer {
+                    Answer::Done { replayed } => ("done", *replayed),
+                    Answer::Retrying { replayed, .. } => ("retrying", *replayed),
+                    Answer::Failed { replayed } => ("failed", *replayed),
+                    Answer::Released => ("released", false),
+                };
+                Self::Acknowledged { lease: Lease::from(*lease), state: state.to_owned(), replayed }
             }
-            Observation::Answered { lease, outcome } => Self::answered(Lease::from(*lease), outcome),
-            Observation::Revoked { lease, cause } => Self::Revoked { lease: Lease::from(*lease), cause: cause.clone() },
-            Observation::Disconnected { cause, .. } => Self::Disconnected { cause: cause.clone() },
-        }
-    }
-
-    fn answered(lease: Lease, outcome: &answered::Outcome) -> Self {
-        let acknowledged = |state: i32, replayed| (present::state_name(state), replayed);
-        let (state, replayed) = match outcome {
-            answered::Outcome::Completed(completed) => acknowledged(completed.state, completed.replayed),
-            answered::Outcome::Failed(failed) => acknowledged(failed.state, failed.replayed),
-            answered::Outcome::Released(_) => ("released".to_owned(), false),
-            answered::Outcome::Error(error) => {
-                return Self::Refused { lease, reason: Received::from_rpc(error).name() };
+            WorkerEvent::Answered { lease, outcome: Err(error) } => {
+                Self::Refused { lease: Lease::from(*lease), reason: error.name() }
             }
-        };
-        Self::Acknowledged { lease, state, replayed }
+            WorkerEvent::Revoked { lease, cause } => {
+                Self::Revoked { lease: Lease::from(*lease), cause: (*cause).to_owned() }
+            }
+            WorkerEvent::Disconnected { cause, .. } => Self::Disconnected { cause: (*cause).to_owned() },
+            _ => return None,
+        })
     }
 }
 
@@ -94,11 +91,17 @@ impl JournalWriter {
         Ok(Self { file })
     }
 
-    pub(super) fn write(&mut self, entry: &Entry) {
+    pub(crate) fn observe(&self, event: &WorkerEvent<'_>) {
+        if let Some(entry) = Entry::of(event) {
+            self.write(&entry);
+        }
+    }
+
+    fn write(&self, entry: &Entry) {
         let mut line = serde_json::to_vec(entry).expect("an entry is plain JSON");
         line.push(b'\n');
-        // Unbuffered: what the kernel has outlives the process.
-        self.file.write_all(&line).expect("a worker that cannot write its journal is of no use to the tour");
+        // Unbuffered, and a line in one write: what the kernel has outlives the process.
+        (&self.file).write_all(&line).expect("a worker that cannot write its journal is of no use to the tour");
     }
 }
 

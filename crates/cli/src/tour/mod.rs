@@ -21,13 +21,14 @@ mod tables;
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
+use holdfast_client::Client;
 use tokio::time::{Instant, interval};
 
 pub(crate) use digest::DigestHandler;
 pub(crate) use journal::JournalWriter;
 
 use crate::{
-    connection::{Connection, ConnectionArgs, Minted},
+    connection::{ConnectionArgs, Minted},
     dev::{Layout, StackInfo},
     exit::Exit,
     output::{Format, print},
@@ -47,7 +48,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const ASK_TABLES_EVERY: Duration = Duration::from_secs(1);
 const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 /// A call that can succeed later is repeated for this long.
-const RETRY_PATIENCE: Duration = Duration::from_secs(60);
+const CALL_PATIENCE: Duration = Duration::from_secs(60);
 /// Nothing at all happened for this long: something is stuck, and the reckoning will say what.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 
@@ -72,7 +73,7 @@ impl TourOptions {
             token: None,
             token_file: None,
             dir: self.layout.root().to_owned(),
-            timeout: 10,
+            timeout: CALL_PATIENCE.as_secs(),
         }
     }
 }
@@ -88,7 +89,7 @@ pub(crate) async fn run(options: &TourOptions, format: Format) -> anyhow::Result
 struct Tour<'a> {
     repository: Repository,
     plan: Plan,
-    connection: Connection,
+    client: Client,
     tables: Tables,
     follower: Follower,
     fleet: Fleet<'a>,
@@ -105,7 +106,7 @@ impl<'a> Tour<'a> {
         let directory = options.layout.tour(&options.run_id);
         std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
         Ok(Self {
-            connection: options.connection_args().open(Minted::Person).await?,
+            client: options.connection_args().open(Minted::Person).await?,
             tables: Tables::open(&options.stack.admin_url()?).await?,
             follower: Follower::start(&options.stack, &directory).await?,
             fleet: Fleet::new(options, directory, repository.root()),
@@ -121,7 +122,7 @@ impl<'a> Tour<'a> {
         // The worker that will be killed is alone at first, so that it is what gets these jobs.
         self.fleet.start_victim().await?;
         let bait = self.plan.take_bait(fleet::VICTIM_CAPACITY)?;
-        let mut submitted = submissions::submit(&self.connection, bait, &self.progress).await?;
+        let mut submitted = submissions::submit(&self.client, bait, &self.progress).await?;
         self.wait_until_victim_holds().await?;
         self.fleet.start_workers().await?;
 
@@ -140,7 +141,7 @@ impl<'a> Tour<'a> {
                 submitted: &submitted,
                 journals: self.fleet.journals().collect(),
                 followed: &followed,
-                connection: &self.connection,
+                client: &self.client,
             },
             &mut self.tables,
         )
@@ -190,7 +191,7 @@ impl<'a> Tour<'a> {
             anyhow::ensure!(held >= HELD_AT_KILL_MIN, "the worker to be killed holds only {held} leases");
             self.fleet.kill_victim().await
         };
-        let (submitted, killed) = tokio::join!(submissions::submit(&self.connection, rest, &self.progress), kill);
+        let (submitted, killed) = tokio::join!(submissions::submit(&self.client, rest, &self.progress), kill);
         killed?;
         submitted
     }

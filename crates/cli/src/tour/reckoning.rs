@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, stream};
-use holdfast_fault::{Reason, Received};
-use holdfast_proto::jobs::v1::{GetJobRequest, Job, JobState};
+use futures::{StreamExt, TryStreamExt, stream};
+use holdfast_client::{Client, Error, JobState, Reason, pb::Job};
 use uuid::Uuid;
 
 use super::{
-    RETRY_PATIENCE,
     digest::Digest,
     files::Repository,
     fleet::VICTIM,
@@ -18,10 +16,7 @@ use super::{
     submissions::{Acknowledged, Submitted},
     tables::{JobRow, Tables},
 };
-use crate::{
-    connection::{CallError, Connection, persist},
-    present,
-};
+use crate::present;
 
 const CALLS_AT_ONCE: usize = 16;
 
@@ -31,7 +26,7 @@ pub(super) struct Evidence<'a> {
     pub(super) submitted: &'a Submitted,
     pub(super) journals: Vec<(&'static str, &'a [Entry])>,
     pub(super) followed: &'a Followed,
-    pub(super) connection: &'a Connection,
+    pub(super) client: &'a Client,
 }
 
 pub(super) async fn reckon(evidence: &Evidence<'_>, tables: &mut Tables) -> anyhow::Result<Report> {
@@ -40,7 +35,7 @@ pub(super) async fn reckon(evidence: &Evidence<'_>, tables: &mut Tables) -> anyh
     let rows = tables.jobs(&ids).await?;
     let pickup = tables.pickup(&ids).await?;
     let journals = Journals::read(&evidence.journals);
-    let answers = ask_for_all(evidence.connection, submitted).await?;
+    let answers = ask_for_all(evidence.client, submitted).await?;
 
     let mut report = Report {
         run_id: evidence.run_id.to_owned(),
@@ -103,18 +98,15 @@ impl<'a> Journals<'a> {
 }
 
 /// Every job as the API tells it; `None` where it says that there is none.
-async fn ask_for_all(connection: &Connection, submitted: &Submitted) -> anyhow::Result<BTreeMap<String, Option<Job>>> {
+async fn ask_for_all(client: &Client, submitted: &Submitted) -> Result<BTreeMap<String, Option<Job>>, Error> {
     let calls = stream::iter(submitted.jobs.keys().cloned()).map(|job_id| async move {
-        let request = GetJobRequest { job_id: job_id.clone() };
-        let call = || async { connection.jobs().get_job(connection.request(request.clone())).await };
-        match persist(RETRY_PATIENCE, call).await {
-            Ok(response) => Ok((job_id, response.job)),
-            Err(status) if Received::from_status(&status).reason == Some(Reason::Job404NotFound) => Ok((job_id, None)),
-            Err(status) => Err(CallError::from(status)),
+        match client.jobs().get(&job_id).await {
+            Ok(job) => Ok((job_id, Some(job))),
+            Err(error) if error.is(Reason::Job404NotFound) => Ok((job_id, None)),
+            Err(error) => Err(error),
         }
     });
-    let answers: Vec<Result<_, CallError>> = calls.buffer_unordered(CALLS_AT_ONCE).collect().await;
-    Ok(answers.into_iter().collect::<Result<_, _>>()?)
+    calls.buffer_unordered(CALLS_AT_ONCE).try_collect().await
 }
 
 impl Report {

@@ -4,17 +4,15 @@ use std::{collections::BTreeMap, io::Write, path::Path};
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use holdfast_fault::{Reason, Received};
-use holdfast_proto::jobs::v1::{
-    DecideJobRequest, Decision, JobState, Payload, Queue, RiskTier, SubmitJobRequest, SubmitJobResponse,
+use holdfast_client::{
+    Client, Decision, Error, IdempotencyKey, JobState, NewDecision, NewJob, Reason, RiskTier,
+    Submitted as SubmittedJob, json as json_payload,
 };
 use serde::Serialize;
 use serde_json::json;
-use tonic::Status;
 
-use super::{INTENT, RETRY_PATIENCE, digest::Task, files::Repository, progress::Progress};
+use super::{INTENT, digest::Task, files::Repository, progress::Progress};
 use crate::{
-    connection::{CallError, Connection, persist},
     dev::{TENANT, TOUR_PARALLEL_PROJECTS, TOUR_SERIAL_PROJECT},
     exit::UsageError,
 };
@@ -27,7 +25,7 @@ const SERIAL_MAX: usize = 200;
 pub(super) struct Submission {
     path: String,
     project: &'static str,
-    key: String,
+    key: IdempotencyKey,
     /// Sent twice, at the same time.
     is_doubled: bool,
     /// Sent again under the same key with another payload.
@@ -45,19 +43,23 @@ impl Plan {
     /// Every fifth file goes to the serial project, the others to the parallel ones in turn. Every fifth submission is
     /// doubled, every seventh contradicted; the last needs an approval.
     pub(super) fn of(repository: &Repository, run_id: &str) -> Result<Self, UsageError> {
+        let key = |run_id: &str, number| {
+            IdempotencyKey::new(&format!("tour-{run_id}-{number}")).map_err(|error| UsageError(error.to_string()))
+        };
         let submission = |(number, path): (usize, &String)| {
             let is_serial = number % 5 == 4 && number / 5 < SERIAL_MAX;
             let parallel = TOUR_PARALLEL_PROJECTS[number % TOUR_PARALLEL_PROJECTS.len()];
-            Submission {
+            Ok(Submission {
                 path: path.clone(),
                 project: if is_serial { TOUR_SERIAL_PROJECT } else { parallel },
-                key: format!("tour-{run_id}-{number}"),
+                key: key(run_id, number)?,
                 is_doubled: number % 5 == 0,
                 is_contradicted: number % 7 == 0,
                 is_dangerous: number + 1 == repository.files.len(),
-            }
+            })
         };
-        let submissions: Vec<Submission> = repository.files.iter().enumerate().map(submission).collect();
+        let submissions: Vec<Submission> =
+            repository.files.iter().enumerate().map(submission).collect::<Result<_, UsageError>>()?;
         if submissions.len() < 2 * usize::from(super::fleet::VICTIM_CAPACITY) {
             return Err(UsageError(format!("git tracks {} files here; the tour needs at least 24", submissions.len())));
         }
@@ -130,11 +132,11 @@ impl Submitted {
 
 /// Submits all of it, several calls at once.
 pub(super) async fn submit(
-    connection: &Connection,
+    client: &Client,
     submissions: Vec<Submission>,
     progress: &Progress,
 ) -> anyhow::Result<Submitted> {
-    let outcomes = stream::iter(submissions).map(|submission| submit_one(connection, submission));
+    let outcomes = stream::iter(submissions).map(|submission| submit_one(client, submission));
     outcomes
         .buffer_unordered(CALLS_AT_ONCE)
         .try_fold(Submitted::default(), |mut all, one| async move {
@@ -145,32 +147,42 @@ pub(super) async fn submit(
         .await
 }
 
-async fn submit_one(connection: &Connection, submission: Submission) -> anyhow::Result<Submitted> {
-    let mut log = Submitted::default();
-    let first = async { call(connection, &submission, &submission.path).await.map_err(CallError::from) };
+async fn submit_one(client: &Client, submission: Submission) -> anyhow::Result<Submitted> {
+    let (mut log, jobs) = (Submitted::default(), client.jobs());
+    let first = jobs.submit(submission.job(&submission.path)?);
     let job = if submission.is_doubled {
-        let (one, other) = tokio::try_join!(first, async {
-            call(connection, &submission, &submission.path).await.map_err(CallError::from)
-        })?;
+        let other = jobs.submit(submission.job(&submission.path)?);
+        let (one, other) = tokio::try_join!(first, other)?;
         log.compare(&submission, &one, &other);
         one
     } else {
         first.await?
     };
     if submission.is_contradicted {
-        let contradiction = call(connection, &submission, "another/path").await;
+        let contradiction = jobs.submit(submission.job("another/path")?).await;
         log.expect_conflict(&submission, contradiction);
     }
     if submission.is_dangerous {
-        log.approve(connection, &submission, &job).await?;
+        log.approve(client, &submission, &job).await?;
     }
     let Submission { path, project, key, .. } = submission;
-    log.jobs.insert(job.job_id, Acknowledged { path, project, key });
+    log.jobs.insert(job.job_id, Acknowledged { path, project, key: key.to_string() });
     Ok(log)
 }
 
+impl Submission {
+    fn job(&self, path: &str) -> Result<NewJob, serde_json::Error> {
+        let payload = json_payload(&Task { path: path.to_owned() })?;
+        Ok(NewJob {
+            tenant: Some(TENANT.to_owned()),
+            tier: if self.is_dangerous { RiskTier::C } else { RiskTier::A },
+            ..NewJob::new(self.project, INTENT, self.key.clone(), payload)
+        })
+    }
+}
+
 impl Submitted {
-    fn compare(&mut self, submission: &Submission, one: &SubmitJobResponse, other: &SubmitJobResponse) {
+    fn compare(&mut self, submission: &Submission, one: &SubmittedJob, other: &SubmittedJob) {
         if one.job_id != other.job_id {
             self.problems.push(format!("{} was sent twice and became two jobs", submission.path));
         }
@@ -181,61 +193,30 @@ impl Submitted {
     }
 
     /// It must be waiting, and is a person's to let go.
-    async fn approve(
-        &mut self,
-        connection: &Connection,
-        submission: &Submission,
-        job: &SubmitJobResponse,
-    ) -> Result<(), CallError> {
-        if job.state() != JobState::WaitingHumanDecision {
+    async fn approve(&mut self, client: &Client, submission: &Submission, job: &SubmittedJob) -> Result<(), Error> {
+        if job.state != JobState::WaitingHumanDecision {
             self.problems.push(format!("{} is of tier C and did not wait for a decision", submission.path));
         }
-        let request = DecideJobRequest {
-            job_id: job.job_id.clone(),
-            decision: Decision::Approve.into(),
+        let decision = NewDecision {
+            decision: Decision::Approve,
             reason: "seen on the tour".to_owned(),
-            corrects: String::new(),
-            idempotency_key: format!("{}-approval", submission.key),
+            corrects: None,
+            key: submission.key.child("approval"),
         };
-        let call = || async { connection.jobs().decide_job(connection.request(request.clone())).await };
-        let decided = persist(RETRY_PATIENCE, call).await.map_err(CallError::from)?;
-        self.approved += usize::from(decided.job.is_some_and(|job| job.state() != JobState::WaitingHumanDecision));
+        let decided = client.jobs().decide(&job.job_id, decision).await?;
+        self.approved += usize::from(decided.job.state() != JobState::WaitingHumanDecision);
         Ok(())
     }
 
-    fn expect_conflict(&mut self, submission: &Submission, answer: Result<SubmitJobResponse, Status>) {
+    fn expect_conflict(&mut self, submission: &Submission, answer: Result<SubmittedJob, Error>) {
         let what = match answer {
-            Err(status) => match Received::from_status(&status).reason {
-                Some(Reason::Job409IdempotencyConflict) => {
-                    self.conflicts += 1;
-                    return;
-                }
-                _ => format!("answered {status}"),
-            },
+            Err(error) if error.is(Reason::Job409IdempotencyConflict) => {
+                self.conflicts += 1;
+                return;
+            }
+            Err(error) => format!("answered {error}"),
             Ok(job) => format!("accepted as {}", job.job_id),
         };
         self.problems.push(format!("{} again with another payload was {what}", submission.path));
     }
-}
-
-/// One call; where the service asks for it, again.
-async fn call(connection: &Connection, submission: &Submission, path: &str) -> Result<SubmitJobResponse, Status> {
-    let request = request(submission, path)?;
-    let call = || async { connection.jobs().submit_job(connection.request(request.clone())).await };
-    persist(RETRY_PATIENCE, call).await
-}
-
-fn request(submission: &Submission, path: &str) -> Result<SubmitJobRequest, Status> {
-    let task = Task { path: path.to_owned() };
-    let data = serde_json::to_vec(&task).map_err(|error| Status::internal(error.to_string()))?;
-    Ok(SubmitJobRequest {
-        tenant_id: TENANT.to_owned(),
-        project_id: submission.project.to_owned(),
-        intent: INTENT.to_owned(),
-        queue: Queue::Project.into(),
-        tier: if submission.is_dangerous { RiskTier::C } else { RiskTier::A }.into(),
-        idempotency_key: submission.key.clone(),
-        payload: Some(Payload { data: data.into(), content_type: "application/json".to_owned() }),
-        ..SubmitJobRequest::default()
-    })
 }

@@ -1,8 +1,7 @@
-use holdfast_proto::jobs::v1::CancelJobRequest;
+use holdfast_client::{Client, IdempotencyKey};
 use serde_json::json;
 
 use crate::{
-    connection::{CallError, Connection},
     output::{Format, print},
     present,
 };
@@ -15,17 +14,14 @@ pub(crate) struct CancelArgs {
     reason: String,
     /// Idempotency key of the cancellation: repeated under it, the answer is the same [default: a new one].
     #[arg(long)]
-    key: Option<String>,
+    key: Option<IdempotencyKey>,
 }
 
 impl CancelArgs {
-    pub(crate) async fn run(self, connection: &Connection, format: Format) -> anyhow::Result<()> {
-        let idempotency_key = self.key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-        let request =
-            connection.request(CancelJobRequest { job_id: self.job_id, reason: self.reason, idempotency_key });
-        let response = connection.jobs().cancel_job(request).await.map_err(CallError::from)?.into_inner();
-        let job = response.job.unwrap_or_default();
-        let document = json!({ "job": present::job_json(&job), "replayed": response.replayed });
-        print(format, &document, || present::job_table(&job))
+    pub(crate) async fn run(self, client: &Client, format: Format) -> anyhow::Result<()> {
+        let key = self.key.unwrap_or_else(IdempotencyKey::random);
+        let cancelled = client.jobs().cancel(&self.job_id, &self.reason, &key).await?;
+        let document = json!({ "job": present::job_json(&cancelled.job), "replayed": cancelled.replayed });
+        print(format, &document, || present::job_table(&cancelled.job))
     }
 }

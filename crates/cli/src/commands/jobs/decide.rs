@@ -1,8 +1,7 @@
-use holdfast_proto::jobs::v1::{DecideJobRequest, Decision, ListApprovalsRequest};
+use holdfast_client::{Client, Decision, IdempotencyKey, NewDecision};
 use serde_json::{Value, json};
 
 use crate::{
-    connection::{CallError, Connection},
     output::{Format, print},
     present,
 };
@@ -16,11 +15,11 @@ pub(crate) struct DecideArgs {
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
     /// The id of the job's latest decision, where this one corrects it.
-    #[arg(long, default_value = "", hide_default_value = true)]
-    corrects: String,
+    #[arg(long)]
+    corrects: Option<String>,
     /// Idempotency key of the decision: repeated under it, the answer is the same [default: a new one].
     #[arg(long)]
-    key: Option<String>,
+    key: Option<IdempotencyKey>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -44,23 +43,20 @@ impl From<DecisionArg> for Decision {
 }
 
 impl DecideArgs {
-    pub(crate) async fn run(self, connection: &Connection, format: Format) -> anyhow::Result<()> {
-        let request = DecideJobRequest {
-            job_id: self.job_id,
-            decision: Decision::from(self.decision).into(),
+    pub(crate) async fn run(self, client: &Client, format: Format) -> anyhow::Result<()> {
+        let decision = NewDecision {
+            decision: self.decision.into(),
             reason: self.reason,
             corrects: self.corrects,
-            idempotency_key: self.key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
+            key: self.key.unwrap_or_else(IdempotencyKey::random),
         };
-        let response =
-            connection.jobs().decide_job(connection.request(request)).await.map_err(CallError::from)?.into_inner();
-        let (job, approval) = (response.job.unwrap_or_default(), response.approval.unwrap_or_default());
+        let decided = client.jobs().decide(&self.job_id, decision).await?;
         let document = json!({
-            "job": present::job_json(&job),
-            "approval": present::approval_json(&approval),
-            "replayed": response.replayed,
+            "job": present::job_json(&decided.job),
+            "approval": present::approval_json(&decided.approval),
+            "replayed": decided.replayed,
         });
-        print(format, &document, || present::job_table(&job))
+        print(format, &document, || present::job_table(&decided.job))
     }
 }
 
@@ -70,10 +66,9 @@ pub(crate) struct ApprovalsArgs {
 }
 
 impl ApprovalsArgs {
-    pub(crate) async fn run(self, connection: &Connection, format: Format) -> anyhow::Result<()> {
-        let request = connection.request(ListApprovalsRequest { job_id: self.job_id });
-        let response = connection.jobs().list_approvals(request).await.map_err(CallError::from)?.into_inner();
-        let approvals: Vec<Value> = response.approvals.iter().map(present::approval_json).collect();
-        print(format, &json!({ "approvals": approvals }), || present::approvals_table(&response.approvals))
+    pub(crate) async fn run(self, client: &Client, format: Format) -> anyhow::Result<()> {
+        let approvals = client.jobs().approvals(&self.job_id).await?;
+        let document: Vec<Value> = approvals.iter().map(present::approval_json).collect();
+        print(format, &json!({ "approvals": document }), || present::approvals_table(&approvals))
     }
 }

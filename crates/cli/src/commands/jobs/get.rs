@@ -1,7 +1,6 @@
-use holdfast_proto::jobs::v1::GetJobRequest;
+use holdfast_client::Client;
 
 use crate::{
-    connection::{CallError, Connection},
     output::{Format, print},
     present,
 };
@@ -12,10 +11,8 @@ pub(crate) struct GetArgs {
 }
 
 impl GetArgs {
-    pub(crate) async fn run(self, connection: &Connection, format: Format) -> anyhow::Result<()> {
-        let request = connection.request(GetJobRequest { job_id: self.job_id });
-        let response = connection.jobs().get_job(request).await.map_err(CallError::from)?.into_inner();
-        let job = response.job.unwrap_or_default();
+    pub(crate) async fn run(self, client: &Client, format: Format) -> anyhow::Result<()> {
+        let job = client.jobs().get(&self.job_id).await?;
         print(format, &present::job_json(&job), || present::job_table(&job))
     }
 }

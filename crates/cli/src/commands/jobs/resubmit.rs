@@ -1,8 +1,7 @@
-use holdfast_proto::jobs::v1::ResubmitJobRequest;
+use holdfast_client::{Client, IdempotencyKey};
 use serde_json::json;
 
 use crate::{
-    connection::{CallError, Connection},
     output::{Format, Table, print},
     present,
 };
@@ -13,16 +12,14 @@ pub(crate) struct ResubmitArgs {
     job_id: String,
     /// Idempotency key of the new job [default: a new one].
     #[arg(long)]
-    key: Option<String>,
+    key: Option<IdempotencyKey>,
 }
 
 impl ResubmitArgs {
-    pub(crate) async fn run(self, connection: &Connection, format: Format) -> anyhow::Result<()> {
-        let idempotency_key = self.key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-        let request = connection.request(ResubmitJobRequest { job_id: self.job_id.clone(), idempotency_key });
-        let response = connection.jobs().resubmit_job(request).await.map_err(CallError::from)?.into_inner();
-        let submitted = response.job.unwrap_or_default();
-        let state = present::state_name(submitted.state);
+    pub(crate) async fn run(self, client: &Client, format: Format) -> anyhow::Result<()> {
+        let key = self.key.unwrap_or_else(IdempotencyKey::random);
+        let submitted = client.jobs().resubmit(&self.job_id, &key).await?;
+        let state = present::state_name(submitted.state.into());
         let document = json!({
             "job_id": submitted.job_id, "state": state, "replayed": submitted.replayed, "resubmits": self.job_id,
         });

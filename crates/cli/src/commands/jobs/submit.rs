@@ -1,16 +1,12 @@
-use std::{io::Read, path::PathBuf, str::FromStr};
+use std::{io::Read, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use holdfast_proto::jobs::v1::{
-    Constraints, Dependency, OnFailure, Payload, Queue, RiskTier, SubmitJobRequest, dependency,
-};
-use prost_types::Timestamp;
+use holdfast_client::{Client, IdempotencyKey, NewJob, OnFailure, bytes};
 use serde_json::json;
 
 use crate::{
     commands::values::{QueueArg, TierArg},
-    connection::{CallError, Connection},
     output::{Format, Table, print},
     present,
 };
@@ -24,11 +20,11 @@ pub(crate) struct SubmitArgs {
     #[arg(long)]
     intent: String,
     /// Tenant; needed only where the token names several.
-    #[arg(long, default_value = "", hide_default_value = true)]
-    tenant: String,
+    #[arg(long)]
+    tenant: Option<String>,
     /// Idempotency key: the same key never queues a second job within its window [default: a new one].
     #[arg(long)]
-    key: Option<String>,
+    key: Option<IdempotencyKey>,
     /// The payload itself.
     #[arg(long, conflicts_with = "payload_file", default_value = "{}")]
     payload: String,
@@ -39,23 +35,23 @@ pub(crate) struct SubmitArgs {
     content_type: String,
     /// 0 to 9, 9 first.
     #[arg(long, default_value_t = 0)]
-    priority: i32,
+    priority: u8,
     #[arg(long, value_enum, default_value = "project")]
     queue: QueueArg,
     #[arg(long, value_enum, default_value = "A")]
     tier: TierArg,
     /// Not before this time, in RFC 3339.
     #[arg(long, value_name = "TIME")]
-    run_after: Option<Moment>,
+    run_after: Option<DateTime<Utc>>,
     /// Time under lease over all attempts, in seconds [default: the intent's].
     #[arg(long, value_name = "SECONDS")]
-    run_budget: Option<i64>,
+    run_budget: Option<u64>,
     /// [default: the intent's]
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
-    max_attempts: i32,
+    #[arg(long)]
+    max_attempts: Option<u16>,
     /// The job on whose behalf this one is done.
-    #[arg(long, value_name = "JOB_ID", default_value = "", hide_default_value = true)]
-    parent: String,
+    #[arg(long, value_name = "JOB_ID")]
+    parent: Option<String>,
     /// A job that has to end before this one runs, and what becomes of this one where that fails: `JOB_ID`, `JOB_ID:cancel`,
     /// `JOB_ID:run` [default: block]. May be given several times.
     #[arg(long = "after", value_name = "JOB_ID[:ON_FAILURE]")]
@@ -63,7 +59,7 @@ pub(crate) struct SubmitArgs {
 }
 
 #[derive(Clone, Debug)]
-struct After(Dependency);
+struct After(String, OnFailure);
 
 impl FromStr for After {
     type Err = String;
@@ -76,67 +72,52 @@ impl FromStr for After {
             Some((job_id, "run")) => (job_id, OnFailure::Run),
             Some((_, other)) => return Err(format!("{other} is none of block, cancel, run")),
         };
-        Ok(Self(Dependency { on: Some(dependency::On::JobId(job_id.to_owned())), on_failure: on_failure.into() }))
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Moment(Timestamp);
-
-impl FromStr for Moment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let at: DateTime<Utc> = text.parse().map_err(|_| "expected a time such as 2026-01-31T12:00:00Z".to_owned())?;
-        let nanos = i32::try_from(at.timestamp_subsec_nanos()).map_err(|error| error.to_string())?;
-        Ok(Self(Timestamp { seconds: at.timestamp(), nanos }))
+        Ok(Self(job_id.to_owned(), on_failure))
     }
 }
 
 impl SubmitArgs {
-    pub(crate) async fn run(self, connection: &Connection, format: Format) -> anyhow::Result<()> {
-        let request = self.request()?;
-        let key = request.idempotency_key.clone();
-        let response = connection.jobs().submit_job(connection.request(request)).await.map_err(CallError::from);
-        let job = response.with_context(|| format!("submitting under key {key}"))?.into_inner();
+    pub(crate) async fn run(self, client: &Client, format: Format) -> anyhow::Result<()> {
+        let job = self.job()?;
+        let key = job.key.clone();
+        let job = client.jobs().submit(job).await.with_context(|| format!("submitting under key {key}"))?;
+        let window_end = job.window_end.map(present::moment).unwrap_or_default();
         let document = json!({
             "job_id": job.job_id,
-            "state": present::state_name(job.state),
+            "state": present::state_name(job.state.into()),
             "replayed": job.replayed,
-            "idempotency_key": key,
-            "window_end": present::time(job.window_end.as_ref()),
+            "idempotency_key": key.as_str(),
+            "window_end": window_end,
             "generation": job.generation,
         });
         print(format, &document, || {
             let mut table = Table::fields();
             table.field("job", &job.job_id);
-            table.field("state", present::state_name(job.state));
+            table.field("state", present::state_name(job.state.into()));
             table.field("replayed", if job.replayed { "yes: this key had queued it before" } else { "no" });
-            table.field("key", &key);
-            table.field("key opens anew", present::time(job.window_end.as_ref()));
+            table.field("key", key.as_str());
+            table.field("key opens anew", window_end);
             table
         })
     }
 
-    fn request(self) -> anyhow::Result<SubmitJobRequest> {
+    fn job(self) -> anyhow::Result<NewJob> {
         let data = match &self.payload_file {
             None => self.payload.into_bytes(),
             Some(path) => read(path).with_context(|| format!("reading {}", path.display()))?,
         };
-        let run_budget = self.run_budget.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
-        Ok(SubmitJobRequest {
-            tenant_id: self.tenant,
-            project_id: self.project,
-            intent: self.intent,
-            queue: Queue::from(self.queue).into(),
-            tier: RiskTier::from(self.tier).into(),
+        let key = self.key.unwrap_or_else(IdempotencyKey::random);
+        Ok(NewJob {
+            tenant: self.tenant,
+            queue: self.queue.into(),
+            tier: self.tier.into(),
             priority: self.priority,
-            run_after: self.run_after.map(|moment| moment.0),
-            constraints: Some(Constraints { run_budget, max_attempts: self.max_attempts }),
-            idempotency_key: self.key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
-            payload: Some(Payload { data: data.into(), content_type: self.content_type }),
-            parent_job_id: self.parent,
-            dependencies: self.after.into_iter().map(|after| after.0).collect(),
+            run_after: self.run_after,
+            run_budget: self.run_budget.map(Duration::from_secs),
+            max_attempts: self.max_attempts,
+            parent: self.parent,
+            after: self.after.into_iter().map(|After(job_id, on_failure)| (job_id, on_failure)).collect(),
+            ..NewJob::new(self.project, self.intent, key, bytes(data, self.content_type))
         })
     }
 }

@@ -1,23 +1,17 @@
-use std::{io::Write, time::Duration};
+use std::io::Write;
 
 use anyhow::bail;
-use holdfast_fault::Received;
-use holdfast_proto::jobs::v1::{
-    JobEvent, JobState, WatchJobsRequest, WatchJobsResponse, WatchedProject, watch_jobs_request::Scope,
+use futures::StreamExt as _;
+use holdfast_client::{
+    Client, JobState,
+    pb::{JobEvent, WatchJobsRequest, WatchJobsResponse, WatchedProject, watch_jobs_request::Scope},
 };
 use serde_json::json;
-use tokio::time::{Instant, sleep};
-use tonic::{Code, Request, Status};
 
 use crate::{
-    connection::{CallError, Connection},
     output::{Format, one_line},
     present,
 };
-
-/// How long a watch that broke is tried to be resumed.
-const RESUME_PATIENCE: Duration = Duration::from_secs(60);
-const RESUME_AFTER: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
@@ -45,23 +39,18 @@ pub(crate) struct WatchArgs {
 }
 
 impl WatchArgs {
-    pub(crate) async fn run(self, connection: &Connection, format: Format) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, client: &Client, format: Format) -> anyhow::Result<()> {
         let until_done = self.until_done;
-        let mut request = self.request();
-        let (mut last, mut broken_at) = (None, None);
-        loop {
-            let status = match follow(connection, &mut request, format, &mut last, &mut broken_at).await {
-                Ok(()) => break,
-                Err(Stopped::Printing(error)) => return error.map_or(Ok(()), Err),
-                Err(Stopped::Call(status)) => *status,
-            };
-            let since = *broken_at.get_or_insert_with(Instant::now);
-            let passes = Received::from_status(&status).retryable() || status.code() == Code::Unavailable;
-            // A watch that never began is refused, not broken.
-            if !passes || request.resume_token.is_empty() || since.elapsed() > RESUME_PATIENCE {
-                return Err(CallError::from(status).into());
+        let mut messages = client.jobs().watch(self.request());
+        let mut last = None;
+        while let Some(message) = messages.next().await {
+            let message = message?;
+            match print(&message, format) {
+                // Nobody reads what is printed any more, which is no failure.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+                printed => printed?,
             }
-            sleep(RESUME_AFTER).await;
+            last = message.events.last().map(JobEvent::to_state).or(last);
         }
         match last {
             Some(state) if until_done && state != JobState::Done => {
@@ -82,41 +71,6 @@ impl WatchArgs {
             catch_up_only: self.once,
         }
     }
-}
-
-enum Stopped {
-    Call(Box<Status>),
-    /// None where nobody reads what is printed any more, which is no failure.
-    Printing(Option<anyhow::Error>),
-}
-
-impl From<Status> for Stopped {
-    fn from(status: Status) -> Self {
-        Self::Call(Box::new(status))
-    }
-}
-
-/// Prints what comes until the watch ends, and keeps in the request from where to resume it.
-async fn follow(
-    connection: &Connection,
-    request: &mut WatchJobsRequest,
-    format: Format,
-    last: &mut Option<JobState>,
-    broken_at: &mut Option<Instant>,
-) -> Result<(), Stopped> {
-    // Without a deadline: it lasts.
-    let mut messages = connection.jobs().watch_jobs(Request::new(request.clone())).await?.into_inner();
-    while let Some(message) = messages.message().await? {
-        *broken_at = None;
-        print(&message, format).map_err(|error| {
-            Stopped::Printing(
-                Some(error).filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe).map(Into::into),
-            )
-        })?;
-        *last = message.events.last().map(JobEvent::to_state).or(*last);
-        request.resume_token = message.resume_token;
-    }
-    Ok(())
 }
 
 /// A line an event. For machines also where nothing has happened: a new resume token.

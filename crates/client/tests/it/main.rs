@@ -1,0 +1,11 @@
+//! The SDK against real services; its timing against a peer that answers by a script.
+
+mod calls;
+mod contract;
+mod errors;
+mod jobs;
+mod keys;
+mod peer;
+mod proxy;
+mod support;
+mod worker;
