@@ -62,9 +62,10 @@ has-npm:
 	@command -v npm >/dev/null || { echo "npm is needed for the queues beside ours: apt-get install npm" >&2; exit 1; }
 
 .PHONY: lint
-lint: servers ## Check formatting, lints, that the metadata of queries is what the migrations say, and what may come in
+lint: servers ## Check formatting, lints, the contracts, that the metadata of queries is what the migrations say, and what may come in
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	scripts/contracts check
 	scripts/sqlx-metadata check
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check; else echo "cargo deny check: skipped, cargo-deny is not installed"; fi
 

@@ -5,9 +5,9 @@ SELECT jobs.ensure_partitions(1);
 WITH made AS (SELECT jobs.uuid7_floor(clock_timestamp()) AS id, clock_timestamp() AS at)
 INSERT INTO jobs.jobs (job_id, tenant_id, project_id, intent, queue, tier, priority, state, seq, actor_id, idempotency_key,
     idempotency_payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, attempt, fence, run_ms, created_at,
-    request_id, traceparent)
+    request_id, traceparent, classification, residency)
 SELECT id, 'sample', 'sample', 'sample.run', 'project', 'A', 5, 'queued', 1, 'rehearsal', 'sample-1',
-    decode(repeat('00', 32), 'hex'), '{}', 'application/json', 3, 60000, 0, 0, 0, at, 'rehearsal', ''
+    decode(repeat('00', 32), 'hex'), '{}', 'application/json', 3, 60000, 0, 0, 0, at, 'rehearsal', '', 'sensitive', 'EU'
 FROM made;
 
 INSERT INTO jobs.job_events (job_id, seq, tenant_id, project_id, event_id, to_state, attempt, fence, actor_id, detail, occurred_at,
@@ -57,3 +57,9 @@ INSERT INTO jobs.outbox (slot, outbox_id, shard, tenant_id, project_id, ordering
 SELECT 0, gen_random_uuid(), 0, tenant_id, project_id, job_id::text, 1, 'job.queued', '', '', created_at FROM jobs.jobs;
 
 INSERT INTO jobs.task_leases (task, holder, epoch, expires_at) VALUES ('sample', 'rehearsal', 1, clock_timestamp());
+
+INSERT INTO jobs.table_row_counts (table_name, day, rows, mark, counted_at)
+SELECT 'jobs', created_at::date, 1, 'preparation', created_at FROM jobs.jobs;
+
+INSERT INTO jobs.archive_queue (partition_name, table_name, covers_from, covers_to, rows, state, marked_at)
+SELECT 'job_events_p20200106', 'job_events', created_at - interval '7 days', created_at, 1, 'ready', created_at FROM jobs.jobs;

@@ -2,7 +2,9 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
-use holdfast_client::pb::{Approval, Decision, Job, JobEvent, JobState, Payload, Queue, RiskTier};
+use holdfast_client::pb::{
+    Approval, Classification, Decision, Job, JobEvent, JobState, Payload, Queue, Residency, RiskTier,
+};
 use prost_types::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -18,6 +20,21 @@ fn queue_name(queue: i32) -> String {
 
 fn tier_name(tier: i32) -> String {
     suffix(RiskTier::try_from(tier).unwrap_or_default().as_str_name(), "RISK_TIER_").to_owned()
+}
+
+fn classification_name(classification: i32) -> String {
+    let name = Classification::try_from(classification).unwrap_or_default().as_str_name();
+    suffix(name, "CLASSIFICATION_").to_lowercase()
+}
+
+/// As configuration spells it.
+fn residency_name(residency: i32) -> &'static str {
+    match Residency::try_from(residency).unwrap_or_default() {
+        Residency::Unspecified => "",
+        Residency::Us => "US",
+        Residency::Eu => "EU",
+        Residency::Global => "global",
+    }
 }
 
 fn suffix<'a>(name: &'a str, prefix: &str) -> &'a str {
@@ -92,6 +109,8 @@ pub(crate) fn job_json(job: &Job) -> Value {
     put("decide_by", time(job.decide_by.as_ref()).into());
     put("resubmits", job.resubmits.as_str().into());
     put("parent_job_id", job.parent_job_id.as_str().into());
+    put("classification", classification_name(job.classification).into());
+    put("residency", residency_name(job.residency).into());
     put("seq", job.seq.into());
     put("request_id", job.request_id.as_str().into());
     put("trace_id", job.trace_id.as_str().into());
@@ -126,6 +145,8 @@ pub(crate) fn job_table(job: &Job) -> Table {
     table.field("decide by", time(job.decide_by.as_ref()));
     table.field("does anew", &job.resubmits);
     table.field("on behalf of", &job.parent_job_id);
+    table.field("classification", classification_name(job.classification));
+    table.field("residency", residency_name(job.residency));
     table.field("started", time(job.started_at.as_ref()));
     table.field("finished", time(job.finished_at.as_ref()));
     table.field("payload", payload_text(job.payload.as_ref()));

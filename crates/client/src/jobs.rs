@@ -14,7 +14,10 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Client, Error, IdempotencyKey, JobExt as _,
     payload::{time, timestamp, wire_duration},
-    pb::{self, Approval, Decision, Job, JobEvent, JobState, OnFailure, Payload, Queue, RiskTier},
+    pb::{
+        self, Approval, Classification, Decision, Job, JobEvent, JobState, OnFailure, Payload, Queue, Residency,
+        RiskTier,
+    },
 };
 
 /// What one call of a batch may hold.
@@ -51,6 +54,10 @@ pub struct NewJob {
     pub parent: Option<String>,
     /// Jobs that have to end before this one runs, each with what becomes of this one where that is not done.
     pub after: Vec<(String, OnFailure)>,
+    /// How sensitive its data is; the parent's or the deployment's where None.
+    pub classification: Option<Classification>,
+    /// Where its data may be kept; the parent's, the tenant's or the deployment's where None.
+    pub residency: Option<Residency>,
 }
 
 impl NewJob {
@@ -70,6 +77,8 @@ impl NewJob {
             max_attempts: None,
             parent: None,
             after: Vec::new(),
+            classification: None,
+            residency: None,
         }
     }
 }
@@ -98,6 +107,8 @@ impl From<NewJob> for pb::SubmitJobRequest {
             on: Some(pb::dependency::On::JobId(job_id)),
             on_failure: on_failure.into(),
         };
+        request.classification = job.classification.map_or(0, Into::into);
+        request.residency = job.residency.map_or(0, Into::into);
         request.dependencies = job.after.into_iter().map(dependency).collect();
         request
     }

@@ -73,7 +73,7 @@ pub use jobs::{Cancelled, Decided, JobFilter, Jobs, NewDecision, NewJob, Submitt
 pub use key::IdempotencyKey;
 pub use keys::{Grant, KeyScope, Keys, Reservation};
 pub use payload::{JobExt, PAYLOAD_BYTES_MAX, bytes, json, time};
-pub use pb::{Decision, JobState, OnFailure, Payload, Queue, RiskTier};
+pub use pb::{Classification, Decision, JobState, OnFailure, Payload, Queue, Residency, RiskTier};
 pub use retry::Retry;
 pub use token::{AccessToken, BoxError, TokenFile, TokenSource, token_fn};
 pub use worker::{Answer, Handler, Job, JobError, Worker, WorkerEvent, WorkerSpec};

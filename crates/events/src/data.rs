@@ -33,5 +33,6 @@ event_data! {
     JobChangesRequested = "job.changes_requested", version 1;
     JobDeferred = "job.deferred", version 1;
     JobRejected = "job.rejected", version 1;
+    TableRowCountPassed = "operations.table_row_count.passed", version 1;
     HitlReminderSent = "hitl.reminder.sent", version 1;
 }

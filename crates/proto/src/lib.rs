@@ -17,6 +17,10 @@ pub mod errors {
     }
 }
 
+pub mod redacted {
+    include!("generated/redacted.rs");
+}
+
 pub mod events {
     #[allow(clippy::all, missing_docs, unreachable_pub)]
     pub mod v1 {

@@ -44,7 +44,8 @@ fn generate() -> BTreeMap<String, Vec<u8>> {
     for file in &mut bare.file {
         file.source_code_info = None;
     }
-    let catalogue = catalogue(&compiler.encode_file_descriptor_set());
+    // prost drops what it does not know, the options that matter here among it.
+    let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap();
 
     let out = tempfile::tempdir().unwrap();
     tonic_prost_build::configure()
@@ -63,7 +64,8 @@ fn generate() -> BTreeMap<String, Vec<u8>> {
         let code = syn::parse_file(&std::fs::read_to_string(&path).unwrap()).unwrap();
         generated.insert(name, format!("{HEADER}{}", prettyplease::unparse(&code)).into_bytes());
     }
-    generated.insert("catalogue.rs".into(), catalogue.into_bytes());
+    generated.insert("catalogue.rs".into(), catalogue(&pool).into_bytes());
+    generated.insert("redacted.rs".into(), redacted(&pool).into_bytes());
     generated.insert("descriptor_set.bin".into(), bare.encode_to_vec());
     generated
 }
@@ -79,9 +81,29 @@ fn proto_files(dir: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The traits of each reason, which prost drops, as a table.
-fn catalogue(descriptor_set: &[u8]) -> String {
-    let pool = DescriptorPool::decode(descriptor_set).unwrap();
+/// The fields that are marked debug_redact, as a table.
+fn redacted(pool: &DescriptorPool) -> String {
+    let ours = pool.all_messages().filter(|message| message.package_name().starts_with("holdfast."));
+    let fields = ours.flat_map(|message| message.fields().collect::<Vec<_>>());
+    let marked = fields.filter(|field| {
+        let mark = field.options().get_field_by_name("debug_redact").map(|value| value.as_bool() == Some(true));
+        mark == Some(true)
+    });
+    let mut names: Vec<String> = marked.map(|field| field.full_name().to_owned()).collect();
+    names.sort();
+    let mut code = format!(
+        "{HEADER}\n/// The full names of fields that can hold, or give away, what must not be read by others.\n\
+         pub const REDACTED: &[&str] = &[\n"
+    );
+    for name in names {
+        writeln!(code, "    {name:?},").unwrap();
+    }
+    code.push_str("];\n");
+    code
+}
+
+/// The traits of each reason as a table.
+fn catalogue(pool: &DescriptorPool) -> String {
     let reasons = pool.get_enum_by_name("holdfast.errors.v1.Reason").unwrap();
     let extension = pool.get_extension_by_name("holdfast.errors.v1.traits").unwrap();
     let mut code = format!(

@@ -2,6 +2,7 @@
 //! that cannot be right is refused by its name.
 
 mod check;
+mod data;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,10 +14,12 @@ use holdfast_redis::RedisConfig;
 use serde::Deserialize;
 
 use crate::app::limits::{
-    ApprovalLimits, Batches, DepthLimits, DispatchLimits, IntentTerms, Intents, Limits, WatchLimits, WorkerGrant,
+    ApprovalLimits, Batches, DepthLimits, DispatchLimits, GrowthLimits, IntentTerms, Intents, Limits, WatchLimits,
+    WorkerGrant,
 };
 use crate::domain::retry::RetryPolicy;
 use crate::store::claim::RunningLimits;
+pub use data::{Growth, ResidencyConfig, Retention, TenantResidency};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +55,12 @@ pub struct Config {
     pub watch: Watch,
     #[serde(default)]
     pub tasks: Tasks,
+    #[serde(default)]
+    pub residency: ResidencyConfig,
+    #[serde(default)]
+    pub growth: Growth,
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -281,6 +290,9 @@ pub struct Tasks {
     /// How long published events stay readable.
     pub outbox_keep_ms: u64,
     pub outbox_pending_period_ms: u64,
+    /// Tables are counted once a day; this is how soon after midnight, and after a failure.
+    pub growth_period_ms: u64,
+    pub growth_gauges_period_ms: u64,
 }
 
 impl Default for Tasks {
@@ -301,6 +313,8 @@ impl Default for Tasks {
             outbox_slot_age_ms: 6 * HOUR_MS,
             outbox_keep_ms: 72 * HOUR_MS,
             outbox_pending_period_ms: 500,
+            growth_period_ms: HOUR_MS,
+            growth_gauges_period_ms: 60_000,
         }
     }
 }
@@ -317,7 +331,8 @@ impl Tasks {
         decision_clock_period_ms => decision_clock_period, decision_reminders_period_ms => decision_reminders_period,
         max_age_period_ms => max_age_period, settle_period_ms => settle_period, settle_check_period_ms => settle_check_period,
         partitions_period_ms => partitions_period, outbox_ring_period_ms => outbox_ring_period, outbox_slot_age_ms => outbox_slot_age, outbox_keep_ms => outbox_keep,
-        outbox_pending_period_ms => outbox_pending_period
+        outbox_pending_period_ms => outbox_pending_period, growth_period_ms => growth_period,
+        growth_gauges_period_ms => growth_gauges_period
     }
 }
 
@@ -362,6 +377,11 @@ impl Config {
                 stall_max: Duration::from_millis(self.watch.stall_max_ms),
                 poll: Duration::from_millis(self.watch.poll_ms),
                 keep: chrono::TimeDelta::milliseconds(self.tasks.outbox_keep_ms.cast_signed()),
+            },
+            holding: self.residency.holding()?,
+            growth: GrowthLimits {
+                marks: self.growth.marks(),
+                kept: self.retention.kept(Duration::from_millis(self.limits.max_age_ms)),
             },
         })
     }

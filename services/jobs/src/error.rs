@@ -1,7 +1,8 @@
 //! Refusals of the domain, as reasons of the catalogue.
 
-use holdfast_fault::{Fault, Reason};
+use holdfast_fault::{Fault, Reason, Violation};
 
+use crate::domain::labels::Unheld;
 use crate::domain::payload_hash::JsonError;
 use crate::domain::transition::Refusal;
 
@@ -19,6 +20,15 @@ impl From<Refusal> for Fault {
             | Refusal::TooManyDecisions => Reason::Req422InvalidState,
         };
         Self::new(reason, refusal.to_string())
+    }
+}
+
+impl From<Unheld> for Fault {
+    fn from(unheld: Unheld) -> Self {
+        let field = unheld.field();
+        let mut fault = Self::new(Reason::Policy403Denied, format!("{field}: {unheld}"));
+        fault.violations.push(Violation::new(field, unheld.to_string()));
+        fault
     }
 }
 

@@ -105,6 +105,7 @@ fn core(config: &Config, redis: &Redis) -> anyhow::Result<Core> {
         limits: config.limits().map_err(config_error)?,
         encode: wire::event::encode,
         encode_reminder: wire::event::encode_reminder,
+        encode_mark_passed: wire::event::encode_mark_passed,
         hints: Hints::new(redis),
         outbox: OutboxGauge::default(),
         revoked: broadcast::channel(REVOKED_WAITING_MAX).0,

@@ -12,7 +12,7 @@ use crate::domain::job::{StateName, Time};
 pub(crate) fn describe() {
     describe_counter!("jobs_submitted_total", "Jobs queued; replays not counted");
     describe_counter!("jobs_matched_total", "Jobs leased in the transaction of their submission");
-    describe_counter!("jobs_submissions_refused_total", "Submissions refused, by cause: outbox, depth");
+    describe_counter!("jobs_submissions_refused_total", "Submissions refused, by cause: outbox, depth, residency");
     describe_counter!("jobs_queue_soft_limit_total", "Batches that found a queue over its soft limit");
     describe_counter!("jobs_stale_answers_refused_total", "Answers of workers that no longer held the lease");
     describe_counter!("jobs_swept_total", "Jobs moved because a time was over, by the sweep that found them");
@@ -29,6 +29,12 @@ pub(crate) fn describe() {
     describe_counter!("jobs_watch_reads_begun_total", "Times that the streams began to be read, at their ends");
     describe_gauge!("jobs_watches", "Watches of this instance");
     describe_gauge!("outbox_pending_count", "Events that wait for a relay, counted up to the hard limit");
+    describe_gauge!("table_row_count", "Rows of a table as last counted, estimated, by table");
+    describe_gauge!(
+        "partitions_missing",
+        "Weeks to come for which a table has no partition, by table: calls fail without"
+    );
+    describe_gauge!("partitions_ready_for_archive", "Partitions of a table that are older than it is kept, by table");
     describe_gauge!("outbox_ring_stuck", "1 where no slot of the outbox could be emptied");
 }
 
@@ -141,6 +147,16 @@ pub(crate) fn watch_reads_begun() {
 
 pub(crate) fn outbox_pending(events: i64) {
     gauge!("outbox_pending_count").set(events as f64);
+}
+
+/// The tables of a schema are few, and known when it is made.
+pub(crate) fn table_row_count(table: String, rows: i64) {
+    gauge!("table_row_count", "table" => table).set(rows as f64);
+}
+
+pub(crate) fn partitions(table: String, missing: i64, ready: i64) {
+    gauge!("partitions_missing", "table" => table.clone()).set(missing as f64);
+    gauge!("partitions_ready_for_archive", "table" => table).set(ready as f64);
 }
 
 pub(crate) fn outbox_ring_stuck(stuck: bool) {

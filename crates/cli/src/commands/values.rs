@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use holdfast_caller::Tier;
-use holdfast_client::{Queue, RiskTier};
+use holdfast_client::{Classification, Queue, Residency, RiskTier};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum QueueArg {
@@ -47,6 +47,44 @@ impl From<TierArg> for Tier {
             TierArg::A => Self::A,
             TierArg::B => Self::B,
             TierArg::C => Self::C,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ClassificationArg {
+    Public,
+    Internal,
+    /// Personal data, and whatever else others must not read.
+    Sensitive,
+}
+
+impl From<ClassificationArg> for Classification {
+    fn from(classification: ClassificationArg) -> Self {
+        match classification {
+            ClassificationArg::Public => Self::Public,
+            ClassificationArg::Internal => Self::Internal,
+            ClassificationArg::Sensitive => Self::Sensitive,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ResidencyArg {
+    #[value(name = "US", alias = "us")]
+    Us,
+    #[value(name = "EU", alias = "eu")]
+    Eu,
+    /// Anywhere.
+    Global,
+}
+
+impl From<ResidencyArg> for Residency {
+    fn from(residency: ResidencyArg) -> Self {
+        match residency {
+            ResidencyArg::Us => Self::Us,
+            ResidencyArg::Eu => Self::Eu,
+            ResidencyArg::Global => Self::Global,
         }
     }
 }

@@ -59,6 +59,8 @@ pub enum Reason {
     Approval409DecisionConflict = 41,
     /// The caller may see this job, but not decide about it.
     Approval403NotApprover = 42,
+    /// A rule of the deployment does not allow it: such data may not be held here.
+    Policy403Denied = 43,
     /// Too many calls from this caller, or too many watches of this instance.
     Rate429Throttled = 50,
     /// A store or another service that this call needs cannot be reached now.
@@ -101,6 +103,7 @@ impl Reason {
             Self::Policy409RequiresApproval => "REASON_POLICY_409_REQUIRES_APPROVAL",
             Self::Approval409DecisionConflict => "REASON_APPROVAL_409_DECISION_CONFLICT",
             Self::Approval403NotApprover => "REASON_APPROVAL_403_NOT_APPROVER",
+            Self::Policy403Denied => "REASON_POLICY_403_DENIED",
             Self::Rate429Throttled => "REASON_RATE_429_THROTTLED",
             Self::Infra503DependencyDown => "REASON_INFRA_503_DEPENDENCY_DOWN",
             Self::Infra503Draining => "REASON_INFRA_503_DRAINING",
@@ -142,6 +145,7 @@ impl Reason {
                 Some(Self::Approval409DecisionConflict)
             }
             "REASON_APPROVAL_403_NOT_APPROVER" => Some(Self::Approval403NotApprover),
+            "REASON_POLICY_403_DENIED" => Some(Self::Policy403Denied),
             "REASON_RATE_429_THROTTLED" => Some(Self::Rate429Throttled),
             "REASON_INFRA_503_DEPENDENCY_DOWN" => Some(Self::Infra503DependencyDown),
             "REASON_INFRA_503_DRAINING" => Some(Self::Infra503Draining),

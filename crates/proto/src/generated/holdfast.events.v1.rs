@@ -20,7 +20,7 @@ pub struct Envelope {
     /// Version of the typed data.
     #[prost(uint32, tag = "6")]
     pub schema_version: u32,
-    /// Names, as in holdfast.jobs.v1.SubmitJobRequest.
+    /// Names, as in holdfast.jobs.v1.SubmitJobRequest. project_id is empty for events that concern no project.
     #[prost(string, tag = "10")]
     pub tenant_id: ::prost::alloc::string::String,
     #[prost(string, tag = "11")]
@@ -84,6 +84,11 @@ pub struct JobBlocked {
     /// The jobs that it waits for; those that had ended before are not among them.
     #[prost(string, repeated, tag = "9")]
     pub depends_on: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// "public", "internal" or "sensitive"; "US", "EU" or "global".
+    #[prost(string, tag = "20")]
+    pub classification: ::prost::alloc::string::String,
+    #[prost(string, tag = "21")]
+    pub residency: ::prost::alloc::string::String,
 }
 /// job.queued: submitted, approved, free of its dependencies, or released by a draining worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -119,6 +124,11 @@ pub struct JobQueued {
     /// The job on whose behalf it is done; empty for others.
     #[prost(string, tag = "11")]
     pub parent_job_id: ::prost::alloc::string::String,
+    /// "public", "internal" or "sensitive"; "US", "EU" or "global".
+    #[prost(string, tag = "20")]
+    pub classification: ::prost::alloc::string::String,
+    #[prost(string, tag = "21")]
+    pub residency: ::prost::alloc::string::String,
 }
 /// job.waiting_human_decision: submitted as tier C, free of its dependencies, or open for a decision again.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -149,6 +159,11 @@ pub struct JobWaitingHumanDecision {
     /// The job on whose behalf it is done; empty for others.
     #[prost(string, tag = "10")]
     pub parent_job_id: ::prost::alloc::string::String,
+    /// "public", "internal" or "sensitive"; "US", "EU" or "global".
+    #[prost(string, tag = "20")]
+    pub classification: ::prost::alloc::string::String,
+    #[prost(string, tag = "21")]
+    pub residency: ::prost::alloc::string::String,
 }
 /// job.changes_requested
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -269,4 +284,31 @@ pub struct JobFailure {
     /// At most 1,024 characters; what the worker said, so it must hold no secrets.
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
+}
+/// operations.table_row_count.passed: a table was found past a mark that it was not past when it was counted before. Tables are
+/// counted once a day. The ordering key is "table_row_count:", the schema, the table and the day.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TableRowCountPassed {
+    #[prost(string, tag = "1")]
+    pub schema: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub table: ::prost::alloc::string::String,
+    /// Estimated from the catalogue.
+    #[prost(uint64, tag = "3")]
+    pub rows: u64,
+    /// "preparation": somebody has to plan what becomes of the oldest rows. "activation": it has to be done by now.
+    #[prost(string, tag = "4")]
+    pub mark: ::prost::alloc::string::String,
+    /// Where the mark is; configured.
+    #[prost(uint64, tag = "5")]
+    pub mark_rows: u64,
+    /// "SEV3" for preparation, "SEV2" for activation.
+    #[prost(string, tag = "6")]
+    pub severity: ::prost::alloc::string::String,
+    /// Whether its oldest rows can be archived partition by partition.
+    #[prost(bool, tag = "7")]
+    pub is_partitioned: bool,
+    /// In UTC: "2026-01-31".
+    #[prost(string, tag = "8")]
+    pub day: ::prost::alloc::string::String,
 }

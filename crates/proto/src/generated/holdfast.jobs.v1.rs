@@ -781,7 +781,7 @@ pub struct Failure {
     /// Lower-case letters, digits and underscores, at most 64; "lease_lost" where the worker was not heard of again.
     #[prost(string, tag = "1")]
     pub code: ::prost::alloc::string::String,
-    /// At most 1,024 characters. Goes into events: no secrets.
+    /// At most 1,024 characters. Goes into events, but of a sensitive job: no secrets.
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
@@ -895,6 +895,11 @@ pub struct Job {
     pub request_id: ::prost::alloc::string::String,
     #[prost(string, tag = "42")]
     pub trace_id: ::prost::alloc::string::String,
+    /// In force: what was asked for, what the parent has and what configuration says.
+    #[prost(enumeration = "Classification", tag = "43")]
+    pub classification: i32,
+    #[prost(enumeration = "Residency", tag = "44")]
+    pub residency: i32,
 }
 /// One transition of a job, as recorded. Entries are never changed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -920,7 +925,8 @@ pub struct JobEvent {
     /// Who took the lease or answered under it; empty for any other transition.
     #[prost(string, tag = "8")]
     pub worker_id: ::prost::alloc::string::String,
-    /// What a person would want to know: a failure, the clock that ran out, the reason of a cancellation.
+    /// What a person would want to know: a failure, the clock that ran out, the reason of a cancellation. What somebody wrote is
+    /// "\[redacted\]" where the job is sensitive.
     #[prost(string, tag = "9")]
     pub detail: ::prost::alloc::string::String,
     /// By the database's clock.
@@ -1070,6 +1076,75 @@ impl Queue {
         }
     }
 }
+/// What harm it does where the data of a job is read by others. Ordered: each is stricter than those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Classification {
+    Unspecified = 0,
+    Public = 1,
+    Internal = 2,
+    /// Personal data, and whatever else others must not read. Every field that is marked debug_redact is told as "\[redacted\]",
+    /// or left out, in the job's events and history.
+    Sensitive = 3,
+}
+impl Classification {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CLASSIFICATION_UNSPECIFIED",
+            Self::Public => "CLASSIFICATION_PUBLIC",
+            Self::Internal => "CLASSIFICATION_INTERNAL",
+            Self::Sensitive => "CLASSIFICATION_SENSITIVE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CLASSIFICATION_UNSPECIFIED" => Some(Self::Unspecified),
+            "CLASSIFICATION_PUBLIC" => Some(Self::Public),
+            "CLASSIFICATION_INTERNAL" => Some(Self::Internal),
+            "CLASSIFICATION_SENSITIVE" => Some(Self::Sensitive),
+            _ => None,
+        }
+    }
+}
+/// Where the data of a job may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Residency {
+    Unspecified = 0,
+    Us = 1,
+    Eu = 2,
+    /// Anywhere.
+    Global = 3,
+}
+impl Residency {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESIDENCY_UNSPECIFIED",
+            Self::Us => "RESIDENCY_US",
+            Self::Eu => "RESIDENCY_EU",
+            Self::Global => "RESIDENCY_GLOBAL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESIDENCY_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESIDENCY_US" => Some(Self::Us),
+            "RESIDENCY_EU" => Some(Self::Eu),
+            "RESIDENCY_GLOBAL" => Some(Self::Global),
+            _ => None,
+        }
+    }
+}
 /// What becomes of a job where one that it depends on ends otherwise than done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1148,6 +1223,14 @@ pub struct SubmitJobRequest {
     /// one on whose behalf it is done (JOB_422_DEPENDENCY_CYCLE).
     #[prost(message, repeated, tag = "12")]
     pub dependencies: ::prost::alloc::vec::Vec<Dependency>,
+    /// How sensitive the payload, the result and all that is said of the job are. The parent's where UNSPECIFIED, and never less
+    /// than that; without a parent what the deployment is configured with.
+    #[prost(enumeration = "Classification", tag = "13")]
+    pub classification: i32,
+    /// Where they may be kept. Where UNSPECIFIED the parent's, the one that the tenant is configured with, or the deployment's
+    /// region. POLICY_403_DENIED where the deployment may not hold it, or where it is not that of the tenant or the parent.
+    #[prost(enumeration = "Residency", tag = "14")]
+    pub residency: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitJobResponse {
@@ -1239,7 +1322,7 @@ pub struct CancelJobRequest {
     /// A UUIDv7.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
-    /// Kept in the history, at most 512 characters; goes into events: no secrets. May be empty.
+    /// Kept in the history, at most 512 characters; goes into events: no secrets. May be empty. Of a sensitive job it is not kept.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
     /// 1 to 256 printable ASCII characters without spaces. A repeated call with the same key and reason is answered the
@@ -1281,7 +1364,8 @@ pub struct DecideJobRequest {
     pub job_id: ::prost::alloc::string::String,
     #[prost(enumeration = "Decision", tag = "2")]
     pub decision: i32,
-    /// Kept in the record and the history, at most 1,024 characters. Required unless the decision is APPROVE.
+    /// Kept in the record and the history, at most 1,024 characters; of a sensitive job in the record alone. Required unless the
+    /// decision is APPROVE.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
     /// The approval_id of the job's latest decision, where this one corrects it. The same decision again corrects its reason
@@ -1486,7 +1570,8 @@ pub mod job_service_client {
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
         /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
         /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep; JOB_404_NOT_FOUND where a dependency is not there;
-        /// JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it.
+        /// JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it; POLICY_403_DENIED where this deployment may not
+        /// hold such data.
         pub async fn submit_job(
             &mut self,
             request: impl tonic::IntoRequest<super::SubmitJobRequest>,
@@ -1775,7 +1860,8 @@ pub mod job_service_server {
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
         /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
         /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep; JOB_404_NOT_FOUND where a dependency is not there;
-        /// JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it.
+        /// JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it; POLICY_403_DENIED where this deployment may not
+        /// hold such data.
         async fn submit_job(
             &self,
             request: tonic::Request<super::SubmitJobRequest>,
@@ -2511,6 +2597,11 @@ pub struct LeasedJob {
     /// W3C tracestate that came with it, at most 512 characters; mostly empty.
     #[prost(string, tag = "17")]
     pub tracestate: ::prost::alloc::string::String,
+    /// What the worker's own logs and stores have to keep to.
+    #[prost(enumeration = "Classification", tag = "20")]
+    pub classification: i32,
+    #[prost(enumeration = "Residency", tag = "21")]
+    pub residency: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkRequest {
@@ -2751,7 +2842,7 @@ pub struct FailJobRequest {
     /// Lower-case letters, digits and underscores, 1 to 64.
     #[prost(string, tag = "3")]
     pub code: ::prost::alloc::string::String,
-    /// At most 1,024 characters; goes into history and events: no secrets.
+    /// At most 1,024 characters; goes into history and events, but of a sensitive job: no secrets.
     #[prost(string, tag = "4")]
     pub message: ::prost::alloc::string::String,
 }

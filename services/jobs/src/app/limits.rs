@@ -6,9 +6,12 @@ use std::time::Duration;
 use holdfast_ids::{Intent, TenantId};
 use holdfast_pg::coalescer;
 
+use crate::domain::growth::Marks;
 use crate::domain::job::Tier;
+use crate::domain::labels::Holding;
 use crate::domain::retry::RetryPolicy;
 use crate::store::claim::RunningLimits;
+use crate::store::growth::Kept;
 
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -28,6 +31,8 @@ pub struct Limits {
     pub batches: Batches,
     pub dispatch: DispatchLimits,
     pub watch: WatchLimits,
+    pub holding: Holding,
+    pub growth: GrowthLimits,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +51,12 @@ pub struct WatchLimits {
     pub poll: Duration,
     /// How old a resume token may be: as long as published events stay readable.
     pub keep: chrono::TimeDelta,
+}
+
+#[derive(Debug, Clone)]
+pub struct GrowthLimits {
+    pub marks: Marks,
+    pub kept: Vec<Kept>,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -8,6 +8,7 @@ pub mod dependencies;
 pub mod dispatch;
 mod folded;
 pub mod keys;
+mod labels;
 pub mod lease;
 pub mod limits;
 pub mod read;
@@ -31,7 +32,7 @@ use tokio::sync::{Notify, broadcast};
 pub use crate::domain::{job::Time, transition::Refusal};
 use crate::hints::Hints;
 use crate::metrics;
-use crate::store::{EncodeEvent, EncodeReminder, StoreError};
+use crate::store::{EncodeEvent, EncodeMarkPassed, EncodeReminder, StoreError};
 pub use crate::store::{claim::Wanted, read::Listing};
 use limits::Limits;
 
@@ -88,6 +89,7 @@ pub struct Core {
     pub limits: Limits,
     pub encode: EncodeEvent,
     pub encode_reminder: EncodeReminder,
+    pub encode_mark_passed: EncodeMarkPassed,
     pub hints: Hints,
     pub outbox: OutboxGauge,
     /// Leases that ended under their holders, for the sessions of this instance.

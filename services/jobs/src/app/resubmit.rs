@@ -5,6 +5,7 @@ use holdfast_ids::{IdempotencyKey, JobId};
 
 use super::submit::{Old, Requested, Submitted};
 use super::{App, Asking};
+use crate::domain::labels::AskedLabels;
 
 impl App {
     /// With the payload and the terms of the old job, as far as those of its intent still allow them.
@@ -32,11 +33,13 @@ impl App {
                 run_budget_ms: old.run_budget_ms,
                 max_attempts: old.max_attempts,
                 parent: old.parent,
+                labels: old.labels,
                 traceparent: old.traceparent,
             }),
             parent_job_id: None,
             // Those of the old job have ended, or are why it did.
             dependencies: Vec::new(),
+            labels: AskedLabels::default(),
         };
         self.submit(asking, requested).await
     }

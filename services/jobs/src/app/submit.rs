@@ -18,6 +18,7 @@ use super::seats::Place;
 use super::{App, Asking, Core, authorise, blames_an_item, is_same_trace, latest, retrying};
 use crate::domain::dependency::Dependency;
 use crate::domain::job::{DEPTH_MAX, Parent, Queue, StateName, Tier, Time};
+use crate::domain::labels::{AskedLabels, Labels};
 use crate::domain::payload::Payload;
 use crate::domain::payload_hash;
 use crate::domain::submission::{HumanLimits, KeyScope, Meaning, Submission};
@@ -48,6 +49,7 @@ pub struct Requested {
     pub resubmits: Option<Old>,
     pub parent_job_id: Option<JobId>,
     pub dependencies: Vec<Named>,
+    pub labels: AskedLabels,
 }
 
 /// What a job that is done anew takes over from the old one.
@@ -57,6 +59,7 @@ pub struct Old {
     pub run_budget_ms: i64,
     pub max_attempts: i32,
     pub parent: Option<Parent>,
+    pub labels: Labels,
     pub traceparent: String,
 }
 
@@ -138,6 +141,8 @@ impl App {
         let tier = inherited(requested.tier, &requested.project_id, parent);
         caller.require_intent(&requested.intent)?;
         caller.require_tier(tier.into())?;
+        let kin = requested.resubmits.as_ref().map(|old| old.labels).or(parent.map(|parent| parent.labels));
+        let labels = self.labels(&tenant_id, requested.labels, kin)?;
         if self.core.outbox.pending().is_some_and(|pending| pending >= limits.outbox_hard) {
             metrics::submissions_refused("outbox", 1);
             return Err(Fault::new(Reason::Infra503DependencyDown, "too many events wait for the relay")
@@ -155,6 +160,7 @@ impl App {
             resubmits: requested.resubmits.as_ref().map(|old| old.job_id),
             parent_job_id: requested.parent_job_id,
             dependencies: &dependencies,
+            labels: requested.labels,
         };
         let payload_hash = payload_hash::of_submission(&meaning, &requested.payload)
             .map_err(|error| bad_json("payload.data", error))?;
@@ -199,6 +205,7 @@ impl App {
                 None => parent.map(|parent| Parent { job_id: parent.job_id, depth: depth_of(parent) + 1 }),
             },
             dependencies,
+            labels,
             max_attempts: old.map_or(max_attempts as i32, |old| old.max_attempts.min(max_attempts as i32)),
             run_budget_ms: old.map_or(run_budget_ms, |old| old.run_budget_ms.min(run_budget_ms)),
             total_budget_ms: terms.total_budget(tier).as_millis() as i64,

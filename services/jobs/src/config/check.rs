@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use holdfast_fault::{Fault, Violation};
 use holdfast_ids::{Intent, TenantId};
 
-use super::{Config, IntentConfig, LimitsConfig, Retries, Tasks};
+use super::{Config, Growth, IntentConfig, LimitsConfig, ResidencyConfig, Retention, Retries, Tasks};
 
 const SECOND_MS: u64 = 1000;
 const HOUR_MS: u64 = 3600 * SECOND_MS;
@@ -60,6 +60,9 @@ impl Config {
         wrong.outside(self.watch.stall_max_ms, SECOND_MS..=HOUR_MS, "watch.stall_max_ms");
         wrong.outside(self.watch.poll_ms, 10..=60_000, "watch.poll_ms");
         self.tasks.check(&mut wrong);
+        self.residency.check(&mut wrong);
+        self.growth.check(&mut wrong);
+        self.retention.check(self.approvals.production, &mut wrong);
         if wrong.0.is_empty() { Ok(()) } else { Err(Fault::invalid_many(wrong.0)) }
     }
 }
@@ -127,6 +130,8 @@ impl Tasks {
             ("tasks.partitions_period_ms", self.partitions_period_ms),
             ("tasks.outbox_ring_period_ms", self.outbox_ring_period_ms),
             ("tasks.outbox_pending_period_ms", self.outbox_pending_period_ms),
+            ("tasks.growth_period_ms", self.growth_period_ms),
+            ("tasks.growth_gauges_period_ms", self.growth_gauges_period_ms),
         ] {
             wrong.outside(period, 10..=DAY_MS, key);
         }
@@ -135,6 +140,45 @@ impl Tasks {
         // A slot is emptied once it has been closed for as long as events are kept; by then the ring must not have come round.
         let ring_ms = self.outbox_slot_age_ms.saturating_mul(CLOSED_SLOTS);
         wrong.unless(self.outbox_keep_ms <= ring_ms, "tasks.outbox_keep_ms", "at most 15 times outbox_slot_age_ms");
+    }
+}
+
+impl Growth {
+    fn check(&self, wrong: &mut Wrong) {
+        wrong.outside(self.activation_rows, 1..=1_000_000_000_000, "growth.activation_rows");
+        let is_lower = (0..self.activation_rows).contains(&self.preparation_rows);
+        wrong.unless(is_lower, "growth.preparation_rows", "0 to less than activation_rows");
+    }
+}
+
+impl Retention {
+    fn check(&self, is_production: bool, wrong: &mut Wrong) {
+        for (key, days, days_min) in [
+            ("retention.jobs_days", self.jobs_days, 180),
+            ("retention.job_events_days", self.job_events_days, 180),
+            ("retention.approvals_days", self.approvals_days, 365),
+            ("retention.idempotency_ledger_days", self.idempotency_ledger_days, 367),
+        ] {
+            wrong.outside(days, if is_production { days_min } else { 1 }..=36_500, key);
+        }
+        wrong.unless(
+            self.jobs_days >= self.job_events_days,
+            "retention.jobs_days",
+            "at least job_events_days: no history outlasts its job",
+        );
+    }
+}
+
+impl ResidencyConfig {
+    fn check(&self, wrong: &mut Wrong) {
+        match self.holding() {
+            Ok(holding) => wrong.unless(
+                holding.classification_default <= holding.classification_max,
+                "residency.classification_default",
+                "at most classification_max",
+            ),
+            Err(fault) => wrong.0.extend(fault.violations),
+        }
     }
 }
 
@@ -246,9 +290,30 @@ mod tests {
             ("tasks.partition_weeks_ahead", "54"),
             ("tasks.outbox_slot_age_ms", "0"),
             ("tasks.outbox_keep_ms", "9000000000000000000"),
+            ("tasks.growth_period_ms", "0"),
+            ("tasks.growth_gauges_period_ms", "0"),
+            ("growth.preparation_rows", "90000000"),
+            ("growth.activation_rows", "0"),
+            ("retention.jobs_days", "179"),
+            ("retention.job_events_days", "0"),
+            ("retention.approvals_days", "0"),
+            ("retention.idempotency_ledger_days", "0"),
+            ("residency.region", "\"Mars\""),
+            ("residency.may_hold", "[\"EU\", \"eu\"]"),
+            ("residency.classification_default", "\"secret\""),
+            ("residency.classification_max", "\"\""),
         ] {
             let refused = refused(&with(key, value));
             assert!(refused.contains(&key.to_owned()), "{key} = {value}: {refused:?}");
         }
+        let tenants = with("residency.tenants", r#"[{ tenant = "acme", residency = "Mars" }]"#);
+        assert_eq!(refused(&tenants), ["residency.tenants.residency"]);
+        let mut production = with("retention.job_events_days", "179");
+        assert_eq!(refused(&production), [""; 0]);
+        production.approvals.production = true;
+        assert_eq!(refused(&production), ["retention.job_events_days"]);
+        // More than it may hold goes without saying.
+        let tight = with("residency.classification_max", "\"public\"");
+        assert_eq!(refused(&tight), ["residency.classification_default"]);
     }
 }

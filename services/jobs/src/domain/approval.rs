@@ -151,7 +151,7 @@ fn settle(job: Job, earlier: &[Approval], deciding: &Deciding, now: Time) -> Res
     };
     let detail = match deciding.reason.as_str() {
         "" => deciding.decision.as_str().to_owned(),
-        reason => format!("{}: {reason}", deciding.decision.as_str()),
+        reason => format!("{}: {}", deciding.decision.as_str(), job.facts.labels.told(reason)),
     };
     Ok(Move::of(job, now).to(state, said, detail))
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, LeaseId, ProjectId, TenantId};
 
+use super::labels::Labels;
 use super::payload::Payload;
 
 pub type Time = DateTime<Utc>;
@@ -201,6 +202,7 @@ pub struct Facts {
     /// The job that this one does anew.
     pub resubmits: Option<JobId>,
     pub parent: Option<Parent>,
+    pub labels: Labels,
     pub created_at: Time,
     pub request_id: String,
     pub traceparent: String,

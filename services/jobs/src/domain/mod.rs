@@ -23,8 +23,10 @@ macro_rules! named {
 
 pub mod approval;
 pub mod dependency;
+pub mod growth;
 pub mod job;
 pub mod key;
+pub mod labels;
 pub mod payload;
 pub mod payload_hash;
 pub mod retry;

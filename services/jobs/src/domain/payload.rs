@@ -1,5 +1,7 @@
 //! Payloads and results: bytes with a media type, kept verbatim.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 /// The largest payload, result or reserved request.
@@ -9,10 +11,17 @@ pub const CONTENT_TYPE_CHARS_MAX: usize = 128;
 pub const JSON_DEPTH_MAX: usize = 10;
 pub const JSON: &str = "application/json";
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Payload {
     pub data: Bytes,
     pub content_type: String,
+}
+
+/// What it is and how much, never what it holds: that has no place in a log.
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes of {}", self.data.len(), self.content_type)
+    }
 }
 
 impl Payload {

@@ -23,6 +23,9 @@ const KIN_RAW: u8 = 6;
 /// one field, no list runs into it.
 const DEPENDENT_CANONICAL_JSON: u8 = 7;
 const DEPENDENT_RAW: u8 = 8;
+/// Of submissions that say what their data is, or where it may be kept.
+const LABELLED_CANONICAL_JSON: u8 = 9;
+const LABELLED_RAW: u8 = 10;
 
 pub type PayloadHash = [u8; 32];
 
@@ -38,7 +41,9 @@ pub enum JsonError {
 /// The hash of a submission: what it means, then its payload.
 pub fn of_submission(meaning: &Meaning<'_>, payload: &Payload) -> Result<PayloadHash, JsonError> {
     let form = Form::of(&payload.data, &payload.content_type)?;
-    let (canonical, raw) = if meaning.has_dependencies() {
+    let (canonical, raw) = if meaning.is_labelled() {
+        (LABELLED_CANONICAL_JSON, LABELLED_RAW)
+    } else if meaning.has_dependencies() {
         (DEPENDENT_CANONICAL_JSON, DEPENDENT_RAW)
     } else if meaning.has_kin() {
         (KIN_CANONICAL_JSON, KIN_RAW)
@@ -271,6 +276,64 @@ mod tests {
         ];
         let hashes: std::collections::HashSet<_> = values.iter().map(|value| hash(value)).collect();
         assert_eq!(hashes.len(), values.len());
+    }
+
+    /// Recorded keys stand for these: worked out once, by another implementation. A form that changes takes a new version byte.
+    #[test]
+    fn no_form_ever_changes() {
+        use holdfast_ids::{Intent, JobId};
+
+        use crate::domain::dependency::{Dependency, OnFailure};
+        use crate::domain::job::{Queue, Tier};
+        use crate::domain::labels::{AskedLabels, Classification, Residency};
+
+        let intent = Intent::parse("repo.digest").unwrap();
+        let other = JobId::parse("01900000-0000-7000-8000-000000000001").unwrap();
+        let plain = Meaning {
+            intent: &intent,
+            queue: Queue::Project,
+            tier: Tier::A,
+            priority: 3,
+            run_after: None,
+            run_budget_ms: Some(60_000),
+            max_attempts: Some(2),
+            resubmits: None,
+            parent_job_id: None,
+            labels: AskedLabels::default(),
+            dependencies: &[],
+        };
+        let after = [Dependency { job_id: other, on_failure: OnFailure::Cancel }];
+        let dependent = Meaning { dependencies: &after, ..plain };
+        let (child, anew) =
+            (Meaning { parent_job_id: Some(other), ..plain }, Meaning { resubmits: Some(other), ..plain });
+        let labelled = |classification, residency| AskedLabels { classification, residency };
+        let sensitive = Meaning { labels: labelled(Some(Classification::Sensitive), None), ..plain };
+        let sensitive_dependent = Meaning { dependencies: &after, ..sensitive };
+        let european = Meaning { labels: labelled(None, Some(Residency::Eu)), ..plain };
+        let both = Meaning { labels: labelled(Some(Classification::Public), Some(Residency::Global)), ..child };
+        let (json, text) = ((r#"{"b":"x", "a":1.0}"#, "application/json"), ("plain", "text/plain"));
+        let hex = |hash: PayloadHash| blake3::Hash::from_bytes(hash).to_hex().to_string();
+        for (meaning, (data, content_type), expected) in [
+            (plain, json, "3bab81a156d006440cf662d001d7e24556dc341bad5575fd9e9b1ad7157299a2"),
+            (plain, text, "c962c354bce0bc558bb1a075823177029d604473258de42963799006aeacaede"),
+            (child, json, "816b585cec853a9bd381b4fa89ba942305a6e2e12ee63296a3f277a0258b9041"),
+            (anew, text, "99236d3350d28de224acce8f71c9c085cc0248cf62dbe8b588a5bd4254ba1744"),
+            (sensitive, json, "a5066388df73e110e31d0ac1ad65593079c83ee382a10d3fd2833baf76d59bd8"),
+            (european, text, "700fa40784caea6f3464e06cf47e22179872e670869e7b8f1ef4e1a7295fa8c3"),
+            (dependent, json, "af56db1d9a42a76962a955186d986cb31a845bf6074683f578ab0318e5403cdd"),
+            (dependent, text, "08b99ed8186544ef24973bd1f08e24d4744b9c3eb4c63e094b88aa83eb44fc8d"),
+            (sensitive_dependent, json, "cfaeb0b6e207afc1c305542b0ba24ebe4f104abffa9636965cc5d1f58417072c"),
+            (both, json, "1a41011780de7a5e49b72c8d6cfd669ea0c33d4df4190bc0123a47478a8f20ea"),
+        ] {
+            let payload = Payload { data: data.into(), content_type: content_type.to_owned() };
+            assert_eq!(hex(of_submission(&meaning, &payload).unwrap()), expected, "{meaning:?}");
+        }
+        for ((data, content_type), expected) in [
+            (json, "d86645013b3eb26dce51d95ddf595b35d3ac252f5253a136e30c909231b1c00b"),
+            (text, "a6ef83718ee6df77285c698c323be4d9b2b359bd562e584cccefba4ff4099583"),
+        ] {
+            assert_eq!(hex(of_reservation(data.as_bytes(), content_type).unwrap()), expected);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, ProjectId, TenantId};
 
 use super::dependency::Dependency;
 use super::job::{HumanTerms, Parent, Queue, Tier, Time};
+use super::labels::{AskedLabels, Labels};
 use super::payload::Payload;
 use super::payload_hash::PayloadHash;
 
@@ -39,6 +40,7 @@ pub struct Submission {
     pub parent: Option<Parent>,
     /// In the order of ids, each once.
     pub dependencies: Vec<Dependency>,
+    pub labels: Labels,
     pub max_attempts: i32,
     pub run_budget_ms: i64,
     pub total_budget_ms: i64,
@@ -85,6 +87,7 @@ pub struct Meaning<'a> {
     pub parent_job_id: Option<JobId>,
     /// In the order of ids.
     pub dependencies: &'a [Dependency],
+    pub labels: AskedLabels,
 }
 
 impl Meaning<'_> {
@@ -96,6 +99,12 @@ impl Meaning<'_> {
     /// Whether it waits for other jobs. Such meanings are hashed under a form of their own, which has room for kin.
     pub fn has_dependencies(&self) -> bool {
         !self.dependencies.is_empty()
+    }
+
+    /// Whether it says what the data is, or where that may be kept. Hashed under a form of their own as well, in which the
+    /// names of other jobs have their place too.
+    pub fn is_labelled(&self) -> bool {
+        !self.labels.is_empty()
     }
 
     /// Feeds every field, absent ones included, so that no two meanings give one sequence.
@@ -110,10 +119,14 @@ impl Meaning<'_> {
         field(&optional(self.run_after.map(|at| at.timestamp_micros())));
         field(&optional(self.run_budget_ms));
         field(&optional(self.max_attempts.map(i64::from)));
-        if self.has_kin() || self.has_dependencies() {
+        if self.has_kin() || self.has_dependencies() || self.is_labelled() {
             let id = |job_id: Option<JobId>| job_id.map_or_else(Vec::new, |id| id.as_uuid().into_bytes().to_vec());
             field(&id(self.resubmits));
             field(&id(self.parent_job_id));
+        }
+        if self.is_labelled() {
+            field(self.labels.classification.map_or("", |classification| classification.as_str()).as_bytes());
+            field(self.labels.residency.map_or("", |residency| residency.as_str()).as_bytes());
         }
         for dependency in self.dependencies {
             field(dependency.job_id.as_uuid().as_bytes());

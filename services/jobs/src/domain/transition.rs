@@ -307,8 +307,8 @@ pub fn cancel(job: Job, reason: String, now: Time) -> Result<Transition, Refusal
         State::WaitingHumanDecision(_) | State::Deferred(_) => return Err(Refusal::NotCancellable),
         _ => {}
     }
-    let said = Said::Cancelled { reason: reason.clone() };
-    Ok(Move::of(job, now).to(State::Cancelled { finished_at: now }, said, reason))
+    let detail = job.facts.labels.told(&reason);
+    Ok(Move::of(job, now).to(State::Cancelled { finished_at: now }, Said::Cancelled { reason }, detail))
 }
 
 /// Whether the answer comes from the holder of the current lease, before its expiry.
@@ -332,7 +332,7 @@ fn attempt_failed(
     now: Time,
     chance: f64,
 ) -> Transition {
-    let detail = format!("{}: {}", failure.code, failure.message);
+    let detail = format!("{}: {}", failure.code, job.facts.labels.told(&failure.message));
     let mut moved = Move::of(job, now);
     let retry_since = *moved.progressed.retry_since.get_or_insert(now);
     let next = policy.next(moved.progressed.attempt, moved.facts.max_attempts, retry_since, now, chance);

@@ -4,6 +4,7 @@ pub mod answers;
 pub mod approvals;
 pub mod claim;
 pub mod dependencies;
+pub mod growth;
 pub mod key;
 pub mod lease;
 pub mod maintenance;
@@ -14,14 +15,20 @@ pub mod transitions;
 pub mod waits;
 pub mod watch;
 
+use holdfast_ids::TenantId;
 use holdfast_pg::DbError;
 
+use crate::domain::growth::MarkPassed;
 use crate::domain::transition::{Cause, Transition};
 
 /// Encodes the event of a transition. The wire format is not the store's business.
 pub type EncodeEvent = fn(&Transition, &Cause, event_id: uuid::Uuid) -> Vec<u8>;
 /// The same of a reminder.
 pub type EncodeReminder = fn(&waits::Reminder, event_id: uuid::Uuid, ordering_key: &str) -> Vec<u8>;
+
+/// The same of a table that has passed a mark.
+pub type EncodeMarkPassed =
+    fn(&MarkPassed, platform: &TenantId, event_id: uuid::Uuid, ordering_key: &str, traceparent: &str) -> Vec<u8>;
 
 /// Why a store function failed.
 #[derive(Debug, Clone, thiserror::Error)]

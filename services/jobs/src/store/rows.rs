@@ -8,6 +8,7 @@ use crate::domain::dependency::{Dependency, OnFailure};
 use crate::domain::job::{
     Clock, Facts, Failure, HumanTerms, Job, Lease, Parent, Progressed, Queue, State, StateName, Tier, Time, Wait,
 };
+use crate::domain::labels::{Classification, Labels, Residency};
 use crate::domain::payload::Payload;
 
 pub(super) fn corrupt(table: &'static str, column: &'static str) -> StoreError {
@@ -56,6 +57,8 @@ pub(super) struct LoadedRow {
     pub awaited: bool,
     pub total_budget_ms: Option<i64>,
     pub backoff_ms: i64,
+    pub classification: String,
+    pub residency: String,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -110,6 +113,7 @@ impl LoadedRow {
                 human: waits.map(|waits| HumanTerms { budget_ms: waits.budget_ms, ends_at: waits.ends_at }),
                 resubmits: self.resubmits.map(JobId::from_uuid),
                 parent: self.parent_job_id.map(|id| Parent { job_id: JobId::from_uuid(id), depth: self.depth }),
+                labels: labels(&self.classification, &self.residency)?,
                 created_at: self.created_at,
                 request_id: self.request_id,
                 traceparent: self.traceparent,
@@ -198,6 +202,8 @@ pub struct SeenRow {
     pub resubmits: Option<Uuid>,
     pub parent_job_id: Option<Uuid>,
     pub depth: i16,
+    pub classification: String,
+    pub residency: String,
     pub decide_by: Option<Time>,
     pub depends_on: Option<Vec<Uuid>>,
     pub on_dependency_failure: Option<Vec<String>>,
@@ -243,6 +249,7 @@ pub struct SeenJob {
     pub run_after: Option<Time>,
     pub resubmits: Option<JobId>,
     pub parent: Option<Parent>,
+    pub labels: Labels,
     /// When it times out, while it waits for people.
     pub decide_by: Option<Time>,
     pub dependencies: Vec<Dependency>,
@@ -292,6 +299,7 @@ impl SeenRow {
             run_after: self.run_after,
             resubmits: self.resubmits.map(JobId::from_uuid),
             parent: self.parent_job_id.map(|id| Parent { job_id: JobId::from_uuid(id), depth: self.depth }),
+            labels: labels(&self.classification, &self.residency)?,
             decide_by: self.decide_by,
             dependencies: dependencies(self.depends_on, self.on_dependency_failure)?,
             blocked_by: self.blocked_by.unwrap_or_default().into_iter().map(JobId::from_uuid).collect(),
@@ -323,6 +331,13 @@ fn dependencies(depends_on: Option<Vec<Uuid>>, on_failure: Option<Vec<String>>) 
             Ok(Dependency { job_id: JobId::from_uuid(job_id), on_failure })
         })
         .collect()
+}
+
+fn labels(classification: &str, residency: &str) -> Result<Labels, StoreError> {
+    Ok(Labels {
+        classification: named!(Classification, classification, "classification")?,
+        residency: named!(Residency, residency, "residency")?,
+    })
 }
 
 fn failure(code: Option<String>, message: Option<String>, at: Option<Time>) -> Option<Failure> {

@@ -175,6 +175,7 @@ impl<'a> New<'a> {
             human: submission.human.map(|human| human.terms(opened.opened_at, submission.run_after)),
             resubmits: submission.resubmits,
             parent: submission.parent,
+            labels: submission.labels,
             created_at: opened.opened_at,
             request_id: submission.request_id.clone(),
             traceparent: submission.traceparent.clone(),
@@ -252,6 +253,8 @@ pub async fn jobs_insert<'a>(
     let depends_on = dependencies(|dependency| dependency.job_id.to_string());
     let on_dependency_failure = dependencies(|dependency| dependency.on_failure.as_str().to_owned());
     let first_state = column(|new| new.submitted.0.after.state.name().as_str().to_owned());
+    let classification = column(|new| new.candidate.submission.labels.classification.as_str().to_owned());
+    let residency = column(|new| new.candidate.submission.labels.residency.as_str().to_owned());
     let l = LeaseColumns::of(news, event);
     let rows = sqlx::query_file!(
         "src/store/queries/jobs_insert.sql",
@@ -301,6 +304,8 @@ pub async fn jobs_insert<'a>(
         &depends_on as _,
         &on_dependency_failure as _,
         &total_budget_ms,
+        &classification,
+        &residency,
     )
     .fetch_all(&mut **tx)
     .await?;

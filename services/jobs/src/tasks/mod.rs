@@ -1,12 +1,14 @@
 //! Background work: each task does a bounded amount in `run_once`, is safe to repeat, and runs on one instance at a time.
 
 mod make_partitions;
+mod measure_growth;
 mod measure_outbox;
 mod promote_due;
 mod remind;
 mod settle;
 mod sweep;
 mod turn_outbox_ring;
+mod watch_growth;
 
 use std::sync::Arc;
 
@@ -70,6 +72,16 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     tasks.spawn("outbox_ring", config.outbox_ring_period(), lease("outbox_ring"), move || {
         let core = turning.clone();
         async move { turn_outbox_ring::run_once(&core, config.outbox_slot_age(), config.outbox_keep()).await }
+    });
+    let growing = core.clone();
+    tasks.spawn("growth", config.growth_period(), lease("growth"), move || {
+        let core = growing.clone();
+        async move { watch_growth::run_once(&core).await }
+    });
+    let sizing = core.clone();
+    tasks.spawn("growth_gauges", config.growth_gauges_period(), None, move || {
+        let core = sizing.clone();
+        async move { measure_growth::run_once(&core, config.partition_weeks_ahead).await }
     });
     let measuring = core.clone();
     tasks.spawn("outbox_pending", config.outbox_pending_period(), None, move || {

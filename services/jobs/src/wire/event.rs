@@ -1,11 +1,12 @@
 //! The event of a transition, as it goes into the outbox.
 
 use holdfast_events::{EventHeader, encode as encode_envelope};
-use holdfast_ids::EventId;
+use holdfast_ids::{EventId, TenantId};
 use holdfast_proto::events::v1 as pb;
 use uuid::Uuid;
 
 use super::field::timestamp;
+use crate::domain::growth::MarkPassed;
 use crate::domain::job::{Facts, Failure, Job, State};
 use crate::domain::transition::{Cause, Entry, Said, Transition};
 use crate::store::waits::Reminder;
@@ -31,7 +32,8 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
         key_seq: progressed.seq.unsigned_abs(),
     };
     let attempt = progressed.attempt;
-    let failure = progressed.last_failure.as_ref().map(wire_failure);
+    let told = |text: &str| facts.labels.told(text);
+    let failure = progressed.last_failure.as_ref().map(|failure| wire_failure(facts, failure));
     let envelope = match (&transition.said, state) {
         (Said::Queued { entry }, _) => header.envelope(&pb::JobQueued {
             intent: facts.intent.to_string(),
@@ -40,11 +42,13 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
             priority: facts.priority.into(),
             run_after: facts.run_after.map(timestamp),
             released: *entry == Entry::Released,
-            payload_digest: payload_digest(entry),
+            payload_digest: payload_digest(facts, entry),
             payload_bytes: payload_bytes(entry),
             approval_id: approval_id(entry),
             resubmits: resubmits(facts),
             parent_job_id: parent_job_id(facts),
+            classification: facts.labels.classification.as_str().to_owned(),
+            residency: facts.labels.residency.as_str().to_owned(),
         }),
         (Said::Blocked { entry, by }, _) => header.envelope(&pb::JobBlocked {
             intent: facts.intent.to_string(),
@@ -52,10 +56,12 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
             tier: facts.tier.as_str().to_owned(),
             priority: facts.priority.into(),
             run_after: facts.run_after.map(timestamp),
-            payload_digest: payload_digest(entry),
+            payload_digest: payload_digest(facts, entry),
             payload_bytes: payload_bytes(entry),
             parent_job_id: parent_job_id(facts),
             depends_on: by.iter().map(ToString::to_string).collect(),
+            classification: facts.labels.classification.as_str().to_owned(),
+            residency: facts.labels.residency.as_str().to_owned(),
         }),
         (Said::WaitingHumanDecision { entry }, State::WaitingHumanDecision(wait)) => {
             header.envelope(&pb::JobWaitingHumanDecision {
@@ -64,23 +70,25 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
                 tier: facts.tier.as_str().to_owned(),
                 priority: facts.priority.into(),
                 decide_by: Some(timestamp(wait.due_at)),
-                payload_digest: payload_digest(entry),
+                payload_digest: payload_digest(facts, entry),
                 payload_bytes: payload_bytes(entry),
                 approval_id: approval_id(entry),
                 resubmits: resubmits(facts),
                 parent_job_id: parent_job_id(facts),
+                classification: facts.labels.classification.as_str().to_owned(),
+                residency: facts.labels.residency.as_str().to_owned(),
             })
         }
         (Said::ChangesRequested { approval_id, reason }, _) => {
-            header.envelope(&pb::JobChangesRequested { approval_id: approval_id.to_string(), reason: reason.clone() })
+            header.envelope(&pb::JobChangesRequested { approval_id: approval_id.to_string(), reason: told(reason) })
         }
         (Said::Deferred { approval_id, reason }, State::Deferred(wait)) => header.envelope(&pb::JobDeferred {
             approval_id: approval_id.to_string(),
-            reason: reason.clone(),
+            reason: told(reason),
             decide_by: Some(timestamp(wait.due_at)),
         }),
         (Said::Rejected { approval_id, reason }, _) => {
-            header.envelope(&pb::JobRejected { approval_id: approval_id.to_string(), reason: reason.clone() })
+            header.envelope(&pb::JobRejected { approval_id: approval_id.to_string(), reason: told(reason) })
         }
         (Said::Running, State::Running(lease)) => header.envelope(&pb::JobRunning {
             attempt,
@@ -95,7 +103,7 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
         (Said::Done, State::Done { result, .. }) => header.envelope(&pb::JobDone {
             attempt,
             fencing_token: progressed.fence.unsigned_abs(),
-            result_digest: blake3::hash(&result.data).as_bytes().to_vec(),
+            result_digest: digest(facts, blake3::hash(&result.data).as_bytes()),
             result_bytes: result.data.len() as u64,
             run_ms: progressed.run_ms.unsigned_abs(),
         }),
@@ -105,15 +113,20 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
         (Said::TimedOut, State::TimedOut { clock, .. }) => {
             header.envelope(&pb::JobTimedOut { attempt, clock: clock.as_str().to_owned() })
         }
-        (Said::Cancelled { reason }, _) => header.envelope(&pb::JobCancelled { reason: reason.clone(), attempt }),
+        (Said::Cancelled { reason }, _) => header.envelope(&pb::JobCancelled { reason: told(reason), attempt }),
         (said, state) => unreachable!("no transition says {said:?} of {}", state.name().as_str()),
     };
     encode_envelope(&envelope)
 }
 
-fn payload_digest(entry: &Entry) -> Vec<u8> {
+/// The digest of what may be told of.
+fn digest(facts: &Facts, digest: &[u8; 32]) -> Vec<u8> {
+    if facts.labels.is_redacted() { Vec::new() } else { digest.to_vec() }
+}
+
+fn payload_digest(facts: &Facts, entry: &Entry) -> Vec<u8> {
     match entry {
-        Entry::Submitted { payload_digest, .. } => payload_digest.to_vec(),
+        Entry::Submitted { payload_digest, .. } => digest(facts, payload_digest),
         Entry::Released | Entry::Unblocked | Entry::Decided(_) => Vec::new(),
     }
 }
@@ -164,6 +177,40 @@ pub fn encode_reminder(reminder: &Reminder, event_id: Uuid, ordering_key: &str) 
     }))
 }
 
-fn wire_failure(failure: &Failure) -> pb::JobFailure {
-    pb::JobFailure { code: failure.code.clone(), message: failure.message.clone() }
+/// The event of a table that has passed a mark: of no job, in the name of the platform's tenant.
+pub fn encode_mark_passed(
+    passed: &MarkPassed,
+    platform: &TenantId,
+    event_id: Uuid,
+    ordering_key: &str,
+    traceparent: &str,
+) -> Vec<u8> {
+    let header = EventHeader {
+        event_id: EventId::from_uuid(event_id),
+        source: SOURCE,
+        occurred_at: passed.at,
+        tenant_id: platform.as_str(),
+        project_id: "",
+        job_id: None,
+        actor_id: "system:growth",
+        idempotency_key: ordering_key,
+        request_id: &event_id.to_string(),
+        traceparent,
+        ordering_key,
+        key_seq: 1,
+    };
+    encode_envelope(&header.envelope(&pb::TableRowCountPassed {
+        schema: "jobs".to_owned(),
+        table: passed.table.clone(),
+        rows: passed.rows.unsigned_abs(),
+        mark: passed.mark.as_str().to_owned(),
+        mark_rows: passed.mark_rows.unsigned_abs(),
+        severity: passed.mark.severity().to_owned(),
+        is_partitioned: passed.is_partitioned,
+        day: passed.day.to_string(),
+    }))
+}
+
+fn wire_failure(facts: &Facts, failure: &Failure) -> pb::JobFailure {
+    pb::JobFailure { code: failure.code.clone(), message: facts.labels.told(&failure.message) }
 }

@@ -39,6 +39,15 @@ pub fn named<P: TryFrom<i32>, T>(field: &str, number: i32, known: fn(P) -> Optio
     P::try_from(number).ok().and_then(known).ok_or_else(|| Fault::invalid(field, "is not a value of the enum"))
 }
 
+/// An enum value that may be left out.
+pub fn optional_named<P: TryFrom<i32>, T>(
+    field: &str,
+    number: i32,
+    known: fn(P) -> Option<T>,
+) -> Result<Option<T>, Fault> {
+    if number == 0 { Ok(None) } else { named(field, number, known).map(Some) }
+}
+
 /// Free text, bounded in characters, without control characters other than line breaks and tabs.
 pub fn text(field: &str, text: String, chars_max: usize) -> Result<String, Fault> {
     if text.chars().count() > chars_max {

@@ -5,6 +5,7 @@ use holdfast_proto::jobs::v1 as pb;
 use super::field::{timestamp, trace_id, wire_duration};
 use crate::domain::dependency::{Dependency, OnFailure};
 use crate::domain::job::{Failure, Queue, StateName, Tier};
+use crate::domain::labels::{Classification, Residency};
 use crate::domain::payload::Payload;
 use crate::store::read::{SeenEvent, SeenJob};
 
@@ -50,6 +51,30 @@ pub fn tier(tier: Tier) -> pb::RiskTier {
 
 pub fn known_tier(tier: pb::RiskTier) -> Option<Tier> {
     Tier::ALL.iter().copied().find(|known| self::tier(*known) == tier)
+}
+
+pub fn classification(classification: Classification) -> pb::Classification {
+    match classification {
+        Classification::Public => pb::Classification::Public,
+        Classification::Internal => pb::Classification::Internal,
+        Classification::Sensitive => pb::Classification::Sensitive,
+    }
+}
+
+pub fn known_classification(classification: pb::Classification) -> Option<Classification> {
+    Classification::ALL.iter().copied().find(|known| self::classification(*known) == classification)
+}
+
+pub fn residency(residency: Residency) -> pb::Residency {
+    match residency {
+        Residency::Us => pb::Residency::Us,
+        Residency::Eu => pb::Residency::Eu,
+        Residency::Global => pb::Residency::Global,
+    }
+}
+
+pub fn known_residency(residency: pb::Residency) -> Option<Residency> {
+    Residency::ALL.iter().copied().find(|known| self::residency(*known) == residency)
 }
 
 pub fn payload(payload: Payload) -> pb::Payload {
@@ -122,6 +147,8 @@ impl From<SeenJob> for pb::Job {
             depth: job.parent.map_or(0, |parent| parent.depth.into()),
             dependencies: job.dependencies.iter().map(dependency).collect(),
             blocked_by: job.blocked_by.iter().map(ToString::to_string).collect(),
+            classification: classification(job.labels.classification).into(),
+            residency: residency(job.labels.residency).into(),
             seq: job.seq,
             trace_id: trace_id(&job.traceparent),
             request_id: job.request_id,

@@ -7,11 +7,12 @@ use holdfast_fault::Fault;
 use holdfast_ids::{IdempotencyKey, Intent, JobId, ProjectId, TenantId};
 use holdfast_proto::jobs::v1 as pb;
 
-use super::field::{duration, id, in_range, named, optional_id, payload, required, time, timestamp};
-use super::job::{known_on_failure, known_queue, known_tier, state};
+use super::field::{duration, id, in_range, named, optional_id, optional_named, payload, required, time, timestamp};
+use super::job::{known_classification, known_on_failure, known_queue, known_residency, known_tier, state};
 use crate::app::dependencies::{Named, On};
 use crate::app::submit::{Requested, Submitted};
 use crate::domain::dependency::{DEPENDENCIES_MAX, OnFailure};
+use crate::domain::labels::AskedLabels;
 use crate::domain::submission::RUN_AFTER_AHEAD_MAX_S;
 
 const RUN_BUDGET_MIN: Duration = Duration::from_secs(1);
@@ -63,6 +64,8 @@ impl TryFrom<pb::SubmitJobRequest> for Requested {
         let key = v.check(id("idempotency_key", &request.idempotency_key, IdempotencyKey::parse));
         let parent_job_id = v.check(optional_id("parent_job_id", &request.parent_job_id, JobId::parse));
         let dependencies = v.check(dependencies(request.dependencies));
+        let classification = v.check(optional_named("classification", request.classification, known_classification));
+        let residency = v.check(optional_named("residency", request.residency, known_residency));
         let payload = v.check(required("payload", request.payload).and_then(|message| payload("payload", message)));
         let parsed = (|| {
             Some(Self {
@@ -81,6 +84,7 @@ impl TryFrom<pb::SubmitJobRequest> for Requested {
                 resubmits: None,
                 parent_job_id: parent_job_id?,
                 dependencies: dependencies?,
+                labels: AskedLabels { classification: classification?, residency: residency? },
             })
         })();
         parsed.ok_or_else(|| v.into_fault())

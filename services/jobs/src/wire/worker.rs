@@ -7,7 +7,7 @@ use holdfast_ids::{Intent, JobId, LeaseId, WorkerId};
 use holdfast_proto::jobs::v1 as pb;
 
 use super::field::{duration, elements, id, in_range, named, payload, required, text, timestamp, wire_duration};
-use super::job::{known_queue, queue, state, tier};
+use super::job::{classification, known_queue, queue, residency, state, tier};
 use crate::app::answer::{Answered, LeaseRef, Verdict};
 use crate::app::lease::{Leased, Renewal};
 use crate::domain::job::{Queue, StateName, Time};
@@ -164,6 +164,8 @@ impl From<Leased> for pb::LeasedJob {
             intent: facts.intent.to_string(),
             queue: queue(facts.queue).into(),
             tier: tier(facts.tier).into(),
+            classification: classification(facts.labels.classification).into(),
+            residency: residency(facts.labels.residency).into(),
             priority: facts.priority.into(),
             attempt: leased.job.progressed.attempt,
             actor_id: facts.actor_id.to_string(),

@@ -8,9 +8,7 @@ use crate::support::*;
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 async fn events(world: &World, job_id: &str) -> Result<Vec<Envelope>> {
-    let statement = "SELECT event_payload FROM jobs.outbox WHERE ordering_key = $1 ORDER BY position";
-    let payloads: Vec<Vec<u8>> = sqlx::query_scalar(statement).bind(job_id).fetch_all(world.db.admin()).await?;
-    Ok(payloads.iter().map(|payload| holdfast_events::decode(payload)).collect::<Result<_, _>>()?)
+    rows::events(world.db.admin(), job_id).await
 }
 
 fn traced(api: Api) -> Api {

@@ -7,7 +7,10 @@ use holdfast_pg::{
 };
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 
-use super::probe::{Finding, Verdict};
+use super::{
+    growth,
+    probe::{Finding, Verdict},
+};
 use crate::dev::connect_admin;
 
 const VERSION_MIN: i32 = 150_000;
@@ -26,6 +29,10 @@ pub(super) async fn examine(url: &DatabaseUrl) -> Vec<Finding> {
     };
     for schema in migrate::schemas() {
         findings.push(examine_schema(url, schema).await);
+    }
+    match growth::examine(&mut connection).await {
+        Ok(found) => findings.extend(found),
+        Err(error) => findings.push(Finding::bad("growth of jobs", error.to_string())),
     }
     findings
 }

@@ -1,6 +1,7 @@
 //! `holdfast doctor`: looks at everything the stack stands on, changes nothing.
 
 mod database;
+mod growth;
 mod probe;
 mod redis;
 

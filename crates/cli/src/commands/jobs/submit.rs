@@ -6,7 +6,7 @@ use holdfast_client::{Client, IdempotencyKey, NewJob, OnFailure, bytes};
 use serde_json::json;
 
 use crate::{
-    commands::values::{QueueArg, TierArg},
+    commands::values::{ClassificationArg, QueueArg, ResidencyArg, TierArg},
     output::{Format, Table, print},
     present,
 };
@@ -56,6 +56,12 @@ pub(crate) struct SubmitArgs {
     /// `JOB_ID:run` [default: block]. May be given several times.
     #[arg(long = "after", value_name = "JOB_ID[:ON_FAILURE]")]
     after: Vec<After>,
+    /// How sensitive its data is [default: the parent's, or the deployment's].
+    #[arg(long, value_enum)]
+    classification: Option<ClassificationArg>,
+    /// Where its data may be kept [default: the parent's, the tenant's or the deployment's].
+    #[arg(long, value_enum)]
+    residency: Option<ResidencyArg>,
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +123,8 @@ impl SubmitArgs {
             max_attempts: self.max_attempts,
             parent: self.parent,
             after: self.after.into_iter().map(|After(job_id, on_failure)| (job_id, on_failure)).collect(),
+            classification: self.classification.map(Into::into),
+            residency: self.residency.map(Into::into),
             ..NewJob::new(self.project, self.intent, key, bytes(data, self.content_type))
         })
     }

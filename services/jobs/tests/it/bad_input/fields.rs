@@ -99,6 +99,8 @@ const FIELDS: &[(&str, Rule, Absent)] = &[
     ("Dependency.job_id", Rule::JobId, Missing),
     ("Dependency.batch_item", Rule::Int { min: 0, max: 999 }, Missing),
     ("Dependency.on_failure", Rule::Enum, Means("it stays blocked")),
+    ("SubmitJobRequest.classification", Rule::Enum, Means("the parent's, or the deployment's default")),
+    ("SubmitJobRequest.residency", Rule::Enum, Means("the parent's, the tenant's, or the deployment's region")),
     ("Constraints.run_budget", Rule::Duration { min_s: 1, max_s: 20 * 60 }, Means("that of the intent and tier")),
     ("Constraints.max_attempts", Rule::Int { min: 0, max: 5 }, Means("those of the intent")),
     ("Payload.data", PAYLOAD, OutOfRange),

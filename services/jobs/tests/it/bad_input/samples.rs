@@ -80,7 +80,13 @@ impl Stage {
         let job = job().tenant(&self.tenant).priority(3).attempts_at_most(2).run_budget_s(60);
         let on = Some(pb::dependency::On::JobId(self.ended.clone()));
         let dependencies = vec![pb::Dependency { on, on_failure: pb::OnFailure::Run.into() }];
-        pb::SubmitJobRequest { parent_job_id: id_of(&self.leased[0]), dependencies, ..job.not_before(an_hour_ago) }
+        pb::SubmitJobRequest {
+            dependencies,
+            parent_job_id: id_of(&self.leased[0]),
+            classification: pb::Classification::Internal.into(),
+            residency: pb::Residency::Global.into(),
+            ..job.not_before(an_hour_ago)
+        }
     }
 
     fn listing(&self) -> pb::ListJobsRequest {

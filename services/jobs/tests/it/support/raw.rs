@@ -17,9 +17,14 @@ const WITHIN: Duration = Duration::from_secs(20);
 pub type Method = MethodDescriptor;
 type Messages = tokio_stream::wrappers::ReceiverStream<Vec<u8>>;
 
+/// What the contracts say.
+pub fn pool() -> DescriptorPool {
+    DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the committed descriptors decode")
+}
+
 /// Every method of this service's contracts, whatever it is called.
 pub fn methods() -> Vec<Method> {
-    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the committed descriptors decode");
+    let pool = pool();
     let services: Vec<_> = pool.services().filter(|service| service.package_name() == PACKAGE).collect();
     let methods: Vec<Method> = services.iter().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
     assert!(!methods.is_empty(), "no services in {PACKAGE}");

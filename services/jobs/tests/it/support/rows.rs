@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use holdfast_events::Envelope;
 use holdfast_ids::TenantId;
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -10,7 +11,8 @@ use sqlx::{AssertSqlSafe, PgPool};
 pub async fn tables(pool: &PgPool) -> Result<Vec<String>> {
     let names = sqlx::query_scalar(
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'jobs'::regnamespace AND relkind IN ('r', 'p') \
-         AND NOT relispartition AND relname NOT IN ('task_leases', 'outbox_ring', 'outbox_shards', 'schema_migrations') \
+         AND NOT relispartition AND relname NOT IN ('task_leases', 'outbox_ring', 'outbox_shards', 'schema_migrations', \
+         'table_row_counts', 'archive_queue') \
          ORDER BY relname",
     );
     Ok(names.fetch_all(pool).await?)
@@ -44,6 +46,13 @@ pub async fn digests(pool: &PgPool) -> Result<BTreeMap<String, String>> {
 pub async fn of_tenant(pool: &PgPool, table: &str, tenant: &TenantId) -> Result<i64> {
     let statement = format!("SELECT count(*) FROM jobs.{table} WHERE tenant_id = $1");
     Ok(sqlx::query_scalar(AssertSqlSafe(statement)).bind(tenant.as_str()).fetch_one(pool).await?)
+}
+
+/// The events of a job, in order.
+pub async fn events(pool: &PgPool, ordering_key: &str) -> Result<Vec<Envelope>> {
+    let statement = "SELECT event_payload FROM jobs.outbox WHERE ordering_key = $1 ORDER BY position";
+    let payloads: Vec<Vec<u8>> = sqlx::query_scalar(statement).bind(ordering_key).fetch_all(pool).await?;
+    Ok(payloads.iter().map(|payload| holdfast_events::decode(payload)).collect::<Result<_, _>>()?)
 }
 
 /// Makes the lease of a job run out now.

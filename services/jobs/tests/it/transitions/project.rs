@@ -9,6 +9,7 @@ use chrono::{SubsecRound as _, TimeDelta, Utc};
 use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, LeaseId, LedgerId, ProjectId, TenantId};
 use holdfast_jobs::domain::dependency::{Dependency, OnFailure};
 use holdfast_jobs::domain::job::{Facts, Job, Queue, State, StateName, Tier, Time};
+use holdfast_jobs::domain::labels::{Classification, Labels, Residency};
 use holdfast_jobs::domain::payload::Payload;
 use holdfast_jobs::domain::submission::{HumanLimits, KeyScope, Submission};
 use holdfast_jobs::domain::transition::{self, Cause, Command, Presented, Refusal, Take, Transition};
@@ -33,6 +34,7 @@ use crate::support::{INTENT, PROJECT, fresh_key, rows, tenant};
 const WORKER: &str = "worker-1";
 const ROWS_MAX: i64 = 100_000;
 pub const HUMAN_BUDGET: TimeDelta = TimeDelta::minutes(2);
+const LABELS: Labels = Labels { classification: Classification::Public, residency: Residency::Eu };
 const MAX_AGE: TimeDelta = TimeDelta::minutes(10);
 
 /// The store's handles. One for each test: background work sees every tenant of its database.
@@ -161,6 +163,7 @@ impl<'s> Project<'s> {
                 .then(|| Dependency { job_id: JobId::new(), on_failure: OnFailure::Block })
                 .into_iter()
                 .collect(),
+            labels: LABELS,
             max_attempts: terms.max_attempts,
             run_budget_ms: terms.run_budget_ms,
             total_budget_ms: terms.total_budget_ms,
@@ -493,6 +496,7 @@ fn submitted(job_id: JobId, submission: Submission, created_at: Time) -> Job {
         human: submission.human.map(|human| human.terms(created_at, submission.run_after)),
         resubmits: None,
         parent: None,
+        labels: submission.labels,
         created_at,
         request_id: submission.request_id,
         traceparent: submission.traceparent,
