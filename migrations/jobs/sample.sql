@@ -63,3 +63,7 @@ SELECT 'jobs', created_at::date, 1, 'preparation', created_at FROM jobs.jobs;
 
 INSERT INTO jobs.archive_queue (partition_name, table_name, covers_from, covers_to, rows, state, marked_at)
 SELECT 'job_events_p20200106', 'job_events', created_at - interval '7 days', created_at, 1, 'ready', created_at FROM jobs.jobs;
+INSERT INTO jobs.project_settings (tenant_id, project_id, version, running_max, weight, intents, updated_at, updated_by)
+VALUES ('sample', 'sample', 1, 1, 100, '{}', clock_timestamp(), 'rehearsal');
+INSERT INTO jobs.project_changes (tenant_id, project_id, version, settings, actor_id, role, changed_at, request_id, traceparent)
+VALUES ('sample', 'sample', 1, '{}', 'rehearsal', 'owner', clock_timestamp(), 'rehearsal', '');

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod dags;
+mod fairness;
 mod idempotency;
 mod load;
 mod postgres_restart;

@@ -1,8 +1,8 @@
 //! `holdfast`: the command line of the platform, and the stack on one machine.
 //!
 //! [`commands`] has one file a command and no logic that two of them share. [`dev`] starts and stops the servers and
-//! services of `holdfast up` as child processes. [`tour`] plans, runs and judges the tour. The rest is what every command needs:
-//! [`connection`], [`output`], [`exit`]. Calls and sessions are holdfast-client's.
+//! services of `holdfast up` as child processes. [`tour`] plans, runs and judges the tour. [`settings`] is a project's settings as a
+//! document. The rest is what every command needs: [`connection`], [`output`], [`exit`]. Calls and sessions are holdfast-client's.
 //!
 //! It starts services as processes and never links them: what it knows of a service is the service's contract. Every
 //! failure ends as one message on standard error and one of the codes of [`exit::Exit`].
@@ -14,6 +14,7 @@ mod dev;
 mod exit;
 mod output;
 mod present;
+mod settings;
 mod tour;
 
 use std::process::ExitCode;

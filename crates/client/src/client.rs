@@ -11,7 +11,7 @@ use tonic::{
 };
 
 use crate::{
-    Error, ErrorKind, Jobs, Keys, Reason, Retry, TokenSource,
+    Error, ErrorKind, Jobs, Keys, Projects, Reason, Retry, TokenSource,
     instances::{Instances, Picked},
     retry::Budget,
     token::Tokens,
@@ -188,6 +188,10 @@ impl Client {
 
     pub fn jobs(&self) -> Jobs {
         Jobs { client: self.clone() }
+    }
+
+    pub fn projects(&self) -> Projects {
+        Projects { client: self.clone() }
     }
 
     pub fn keys(&self) -> Keys {

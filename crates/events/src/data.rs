@@ -35,4 +35,5 @@ event_data! {
     JobRejected = "job.rejected", version 1;
     TableRowCountPassed = "operations.table_row_count.passed", version 1;
     HitlReminderSent = "hitl.reminder.sent", version 1;
+    ProjectSettingsChanged = "project.settings_changed", version 1;
 }

@@ -131,6 +131,7 @@ fn code_name(code: i32) -> &'static str {
         7 => "PERMISSION_DENIED",
         8 => "RESOURCE_EXHAUSTED",
         9 => "FAILED_PRECONDITION",
+        10 => "ABORTED",
         13 => "INTERNAL",
         14 => "UNAVAILABLE",
         16 => "UNAUTHENTICATED",

@@ -7,6 +7,7 @@
 //! | `<prefix>:wake:outbox:<domain>` | hint: an outbox has new rows |
 //! | `<prefix>:wake:ready:<domain>` | hint: work became ready |
 //! | `<prefix>:wake:revoked:<domain>` | hint: a lease was revoked, with its id |
+//! | `<prefix>:wake:projects:<domain>` | hint: settings of a project were changed |
 
 use std::sync::Arc;
 
@@ -59,6 +60,10 @@ impl Keys {
     pub fn wake_revoked(&self, domain: &str) -> String {
         format!("{}:wake:revoked:{domain}", self.prefix)
     }
+
+    pub fn wake_projects(&self, domain: &str) -> String {
+        format!("{}:wake:projects:{domain}", self.prefix)
+    }
 }
 
 #[cfg(test)]
@@ -78,6 +83,7 @@ mod tests {
         assert_eq!(keys.wake_outbox("jobs"), "hf:test:wake:outbox:jobs");
         assert_eq!(keys.wake_ready("jobs"), "hf:test:wake:ready:jobs");
         assert_eq!(keys.wake_revoked("jobs"), "hf:test:wake:revoked:jobs");
+        assert_eq!(keys.wake_projects("jobs"), "hf:test:wake:projects:jobs");
     }
 
     #[test]

@@ -25,6 +25,11 @@ const fn decide(method: &'static str) -> Access {
     Access { method, kinds: &[User], roles: SUBMITTERS }
 }
 
+/// What a project may do: whether it takes an owner is the use case's to say.
+const fn settle(method: &'static str) -> Access {
+    Access { method, kinds: &[User], roles: &[Owner, Admin] }
+}
+
 const fn work(method: &'static str) -> Access {
     Access { method, kinds: &[Worker], roles: &[] }
 }
@@ -44,6 +49,9 @@ pub const ACCESS: &[Access] = &[
     read("/holdfast.jobs.v1.JobService/ListApprovals"),
     submit("/holdfast.jobs.v1.JobService/ResubmitJob"),
     read("/holdfast.jobs.v1.JobService/WatchJobs"),
+    read("/holdfast.jobs.v1.ProjectService/GetProject"),
+    settle("/holdfast.jobs.v1.ProjectService/UpdateProject"),
+    read("/holdfast.jobs.v1.ProjectService/ListProjects"),
     work("/holdfast.jobs.v1.WorkerService/Work"),
     work("/holdfast.jobs.v1.WorkerService/LeaseJobs"),
     work("/holdfast.jobs.v1.WorkerService/ExtendLeases"),

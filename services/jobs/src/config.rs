@@ -14,9 +14,10 @@ use holdfast_redis::RedisConfig;
 use serde::Deserialize;
 
 use crate::app::limits::{
-    ApprovalLimits, Batches, DepthLimits, DispatchLimits, GrowthLimits, IntentTerms, Intents, Limits, WatchLimits,
-    WorkerGrant,
+    ApprovalLimits, Batches, DepthLimits, DispatchLimits, Fairness, GrowthLimits, IntentTerms, Intents, Limits,
+    WatchLimits, WorkerGrant,
 };
+use crate::domain::fair::Bounds;
 use crate::domain::retry::RetryPolicy;
 use crate::store::claim::RunningLimits;
 pub use data::{Growth, ResidencyConfig, Retention, TenantResidency};
@@ -37,6 +38,8 @@ pub struct Config {
     pub leases: Leases,
     #[serde(default)]
     pub limits: LimitsConfig,
+    #[serde(default)]
+    pub fairness: FairnessConfig,
     #[serde(default)]
     pub approvals: Approvals,
     #[serde(default)]
@@ -125,6 +128,8 @@ pub struct LimitsConfig {
     pub max_age_ms: u64,
     /// Whose workers are granted tenants by configuration.
     pub platform_tenant: String,
+    /// Intents that are taken on up to the hard limits, whatever else is refused before.
+    pub safety_critical_intents: Vec<Intent>,
 }
 
 impl Default for LimitsConfig {
@@ -140,8 +145,34 @@ impl Default for LimitsConfig {
             outbox_pending_hard: 50_000,
             max_age_ms: 7 * 24 * 3600 * 1000,
             platform_tenant: "platform".to_owned(),
+            safety_critical_intents: Vec::new(),
         }
     }
+}
+
+/// How tenants and projects share what workers have room for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FairnessConfig {
+    /// What a project with ready jobs is given at least, in hundredths of all, or its equal share where that is less.
+    pub floor_percent: f64,
+    /// What it is given at most while others have ready jobs.
+    pub cap_percent: f64,
+    /// Weights of tenants; 100 for all others.
+    pub tenants: Vec<TenantWeight>,
+}
+
+impl Default for FairnessConfig {
+    fn default() -> Self {
+        Self { floor_percent: 5.0, cap_percent: 60.0, tenants: Vec::new() }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantWeight {
+    pub tenant: TenantId,
+    pub weight: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -293,6 +324,7 @@ pub struct Tasks {
     /// Tables are counted once a day; this is how soon after midnight, and after a failure.
     pub growth_period_ms: u64,
     pub growth_gauges_period_ms: u64,
+    pub project_settings_period_ms: u64,
 }
 
 impl Default for Tasks {
@@ -315,6 +347,7 @@ impl Default for Tasks {
             outbox_pending_period_ms: 500,
             growth_period_ms: HOUR_MS,
             growth_gauges_period_ms: 60_000,
+            project_settings_period_ms: 2000,
         }
     }
 }
@@ -332,7 +365,8 @@ impl Tasks {
         max_age_period_ms => max_age_period, settle_period_ms => settle_period, settle_check_period_ms => settle_check_period,
         partitions_period_ms => partitions_period, outbox_ring_period_ms => outbox_ring_period, outbox_slot_age_ms => outbox_slot_age, outbox_keep_ms => outbox_keep,
         outbox_pending_period_ms => outbox_pending_period, growth_period_ms => growth_period,
-        growth_gauges_period_ms => growth_gauges_period
+        growth_gauges_period_ms => growth_gauges_period,
+        project_settings_period_ms => project_settings_period
     }
 }
 
@@ -347,6 +381,11 @@ impl Config {
                 project_ids: self.limits.projects.iter().map(|project| project.project.to_string()).collect(),
                 running_max: self.limits.projects.iter().map(|project| project.running).collect(),
             },
+            fairness: Fairness {
+                bounds: Bounds { floor: self.fairness.floor_percent / 100.0, cap: self.fairness.cap_percent / 100.0 },
+                tenants: self.fairness.tenants.iter().map(|own| (own.tenant.clone(), own.weight)).collect(),
+            },
+            safety_critical: self.limits.safety_critical_intents.iter().cloned().collect(),
             depth: DepthLimits {
                 project_soft: self.limits.project_depth_soft,
                 project_hard: self.limits.project_depth_hard,

@@ -19,12 +19,22 @@ const DOMAIN: &str = "jobs";
 const OUTBOX_INTERVAL: Duration = Duration::from_millis(5);
 /// Slower: an instance hears its own hints too, and each costs it a claim that finds nothing.
 const READY_INTERVAL: Duration = Duration::from_millis(25);
+const SETTINGS_INTERVAL: Duration = Duration::from_millis(25);
 
 pub struct Hints {
     outbox: Waker,
     ready: Waker,
     revoked: Messenger,
-    dispatch: Arc<Notify>,
+    settings: Waker,
+    wakes: Wakes,
+}
+
+/// What is woken inside the instance.
+#[derive(Debug, Clone, Default)]
+pub struct Wakes {
+    pub dispatch: Arc<Notify>,
+    /// Settings of projects may have changed.
+    pub settings: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Hints {
@@ -40,7 +50,8 @@ impl Hints {
             outbox: redis.waker(keys.wake_outbox(DOMAIN), OUTBOX_INTERVAL),
             ready: redis.waker(keys.wake_ready(DOMAIN), READY_INTERVAL),
             revoked: redis.messenger(keys.wake_revoked(DOMAIN)),
-            dispatch: Arc::new(Notify::new()),
+            settings: redis.waker(keys.wake_projects(DOMAIN), SETTINGS_INTERVAL),
+            wakes: Wakes::default(),
         }
     }
 
@@ -51,7 +62,7 @@ impl Hints {
 
     /// Jobs are ready, or a project has room again.
     pub fn ready(&self) {
-        self.dispatch.notify_one();
+        self.wakes.dispatch.notify_one();
         self.ready.wake();
     }
 
@@ -60,23 +71,25 @@ impl Hints {
         self.revoked.send(format!("{job_id} {lease_id}"));
     }
 
-    pub(crate) fn dispatch_wake(&self) -> Arc<Notify> {
-        self.dispatch.clone()
+    /// The settings of a project have changed.
+    pub fn settings(&self) {
+        self.settings.wake();
+    }
+
+    pub(crate) fn wakes(&self) -> Wakes {
+        self.wakes.clone()
     }
 }
 
 /// Hears what other instances say, until shutdown.
-pub async fn listen(
-    redis: Redis,
-    dispatch: Arc<Notify>,
-    revoked: broadcast::Sender<Revoked>,
-    shutdown: CancellationToken,
-) {
+pub async fn listen(redis: Redis, wakes: Wakes, revoked: broadcast::Sender<Revoked>, shutdown: CancellationToken) {
     let mut ready = redis.listen(redis.keys().wake_ready(DOMAIN));
     let mut ended = redis.listen(redis.keys().wake_revoked(DOMAIN));
+    let mut settings = redis.listen(redis.keys().wake_projects(DOMAIN));
     loop {
         tokio::select! {
-            () = ready.woken() => dispatch.notify_one(),
+            () = ready.woken() => wakes.dispatch.notify_one(),
+            () = settings.woken() => wakes.settings.notify_one(),
             heard = ended.heard() => {
                 if let Heard::Message(text) = heard && let Some(lease) = parse(&text) {
                     // No receiver is no failure: nobody holds a session here.

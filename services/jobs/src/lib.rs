@@ -38,6 +38,7 @@ use holdfast_runtime::{Health, HttpServer, Need, Server, Shutdown};
 use holdfast_telemetry::Metrics;
 use tokio::sync::{Notify, broadcast};
 
+use crate::app::in_force::InForce;
 use crate::app::{App, Core, OutboxGauge};
 use crate::config::Config;
 use crate::hints::Hints;
@@ -64,7 +65,8 @@ pub async fn run(config: Config, scrape: Metrics, shutdown: Shutdown) -> anyhow:
         let app = App::new(core.clone());
         let mut tasks = TaskSet::new(&shutdown);
         tasks::start(&core, &config.tasks, &uuid::Uuid::now_v7().to_string(), &mut tasks);
-        tokio::spawn(hints::listen(redis.clone(), core.hints.dispatch_wake(), core.revoked.clone(), shutdown.token()));
+        tokio::spawn(hints::listen(redis.clone(), core.hints.wakes(), core.revoked.clone(), shutdown.token()));
+        tokio::spawn(tasks::follow_settings(core.clone(), config.tasks.project_settings_period(), shutdown.token()));
         tokio::spawn(app.dispatcher.clone().run(shutdown.token()));
         tokio::spawn(app::settle::run(core.clone(), shutdown.token()));
         // Reading the streams blocks its connection.
@@ -106,8 +108,10 @@ fn core(config: &Config, redis: &Redis) -> anyhow::Result<Core> {
         encode: wire::event::encode,
         encode_reminder: wire::event::encode_reminder,
         encode_mark_passed: wire::event::encode_mark_passed,
+        encode_change: wire::event::encode_change,
         hints: Hints::new(redis),
         outbox: OutboxGauge::default(),
+        in_force: InForce::default(),
         revoked: broadcast::channel(REVOKED_WAITING_MAX).0,
         settle: Notify::new(),
     })
@@ -127,13 +131,13 @@ fn watch_dependencies(health: &Health, core: &Arc<Core>, redis: &Redis, shutdown
     });
 }
 
-/// Waits until the migrations that this version needs are applied and its partitions are made. False where shutdown came
+/// Waits until the migrations that this version needs are applied, its partitions made and projects' settings read. False where shutdown came
 /// first.
 async fn wait_for_schema(core: &Core, weeks_ahead: i32, shutdown: &Shutdown) -> bool {
     loop {
         let problem = match core.app_db.bounded(migrate::is_current(core.app_db.pool(), SCHEMA)).await {
-            Ok(true) => match tasks::ensure_partitions(core, weeks_ahead).await {
-                Ok(_) => return true,
+            Ok(true) => match tasks::prepare(core, weeks_ahead).await {
+                Ok(()) => return true,
                 Err(fault) => fault.message.clone(),
             },
             Ok(false) => "the schema lacks migrations of this version".to_owned(),

@@ -27,6 +27,7 @@ struct Twin {
 
 const TWINS: &[Twin] = &[
     Twin { patch: "fence", tests: "workers::", says: "stale:" },
+    Twin { patch: "fairness", tests: "fairness::tenants", says: "share:" },
     Twin { patch: "tenant", tests: "tenants::", says: "leak:" },
     Twin { patch: "relay-order", tests: "relays::", says: "order:" },
     Twin { patch: "dependencies", tests: "dags::", says: "order:" },

@@ -4,6 +4,7 @@ mod completions;
 mod doctor;
 mod jobs;
 mod migrate;
+mod projects;
 mod token;
 mod tour;
 mod tour_worker;
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Migrate(migrate::MigrateArgs),
     /// Submit jobs and see how they stand.
     Jobs(jobs::JobsArgs),
+    /// See and change what projects may do.
+    Projects(projects::ProjectsArgs),
     Worker(worker::WorkerArgs),
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell.
@@ -45,6 +48,7 @@ impl Command {
             Self::Token(args) => args.run(format),
             Self::Migrate(args) => args.run(format).await,
             Self::Jobs(args) => args.run(format).await,
+            Self::Projects(args) => args.run(format).await,
             Self::Worker(args) => args.run().await,
             Self::Doctor(args) => args.run(format).await,
             Self::Completions(args) => args.run(),

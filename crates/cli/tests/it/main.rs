@@ -4,6 +4,7 @@ mod arguments;
 mod doctor;
 mod jobs;
 mod migrate;
+mod projects;
 mod site;
 mod support;
 mod tour;

@@ -28,6 +28,7 @@ pub const CATALOGUE: &[(Reason, &str, i32, bool)] = &[
     (Reason::Approval409DecisionConflict, "APPROVAL_409_DECISION_CONFLICT", 9, false),
     (Reason::Approval403NotApprover, "APPROVAL_403_NOT_APPROVER", 7, false),
     (Reason::Policy403Denied, "POLICY_403_DENIED", 7, false),
+    (Reason::Project409VersionConflict, "PROJECT_409_VERSION_CONFLICT", 10, false),
     (Reason::Rate429Throttled, "RATE_429_THROTTLED", 8, true),
     (Reason::Infra503DependencyDown, "INFRA_503_DEPENDENCY_DOWN", 14, true),
     (Reason::Infra503Draining, "INFRA_503_DRAINING", 14, true),

@@ -47,7 +47,7 @@ pub enum Reason {
     Job422DelegationDepthExceeded = 26,
     /// The job would wait, directly or through others, for what waits for it.
     Job422DependencyCycle = 27,
-    /// The queue of the project is at its hard limit; submit again later.
+    /// The queue of the project is full; submit again later.
     Job503QueueUnavailable = 25,
     /// No such key in the scope of the caller.
     Idempotency404NotFound = 30,
@@ -59,8 +59,10 @@ pub enum Reason {
     Approval409DecisionConflict = 41,
     /// The caller may see this job, but not decide about it.
     Approval403NotApprover = 42,
-    /// A rule of the deployment does not allow it: such data may not be held here.
+    /// A rule of the deployment or of the project does not allow it.
     Policy403Denied = 43,
+    /// The settings of the project are not at the version that the caller has read.
+    Project409VersionConflict = 45,
     /// Too many calls from this caller, or too many watches of this instance.
     Rate429Throttled = 50,
     /// A store or another service that this call needs cannot be reached now.
@@ -104,6 +106,7 @@ impl Reason {
             Self::Approval409DecisionConflict => "REASON_APPROVAL_409_DECISION_CONFLICT",
             Self::Approval403NotApprover => "REASON_APPROVAL_403_NOT_APPROVER",
             Self::Policy403Denied => "REASON_POLICY_403_DENIED",
+            Self::Project409VersionConflict => "REASON_PROJECT_409_VERSION_CONFLICT",
             Self::Rate429Throttled => "REASON_RATE_429_THROTTLED",
             Self::Infra503DependencyDown => "REASON_INFRA_503_DEPENDENCY_DOWN",
             Self::Infra503Draining => "REASON_INFRA_503_DRAINING",
@@ -146,6 +149,9 @@ impl Reason {
             }
             "REASON_APPROVAL_403_NOT_APPROVER" => Some(Self::Approval403NotApprover),
             "REASON_POLICY_403_DENIED" => Some(Self::Policy403Denied),
+            "REASON_PROJECT_409_VERSION_CONFLICT" => {
+                Some(Self::Project409VersionConflict)
+            }
             "REASON_RATE_429_THROTTLED" => Some(Self::Rate429Throttled),
             "REASON_INFRA_503_DEPENDENCY_DOWN" => Some(Self::Infra503DependencyDown),
             "REASON_INFRA_503_DRAINING" => Some(Self::Infra503Draining),

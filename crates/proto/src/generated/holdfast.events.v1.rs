@@ -312,3 +312,14 @@ pub struct TableRowCountPassed {
     #[prost(string, tag = "8")]
     pub day: ::prost::alloc::string::String,
 }
+/// project.settings_changed: an owner or admin replaced the settings of a project. The ordering key is "project:", the tenant,
+/// "/" and the project; its sequence is the version. GetProject has the settings.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProjectSettingsChanged {
+    /// From 1.
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+    /// The fields of ProjectSettings that are not as they were: "running_max", "intents".
+    #[prost(string, repeated, tag = "2")]
+    pub changed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}

@@ -2541,6 +2541,680 @@ pub mod job_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// What an owner has set. What is 0 or absent is as configuration has it for all.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ProjectSettings {
+    /// Jobs that run at once, up to 1,000,000; 1 makes the project serial. Lowered, it ends nothing that runs.
+    #[prost(int32, tag = "1")]
+    pub running_max: i32,
+    /// The project's share among those of its tenant, up to 10,000; 100 where 0.
+    #[prost(int32, tag = "2")]
+    pub weight: i32,
+    /// Depth of its queue from which jobs that are not safety-critical are refused while the outbox is over its soft limit; up to
+    /// 1,000,000 and not above queue_hard.
+    #[prost(int32, tag = "3")]
+    pub queue_soft: i32,
+    /// Depth of its queue from which every new job is refused, up to 1,000,000.
+    #[prost(int32, tag = "4")]
+    pub queue_hard: i32,
+    /// What its jobs may use in a day, in tokens and in millionths of a US dollar.
+    #[prost(uint64, tag = "5")]
+    pub tokens_per_day_max: u64,
+    #[prost(uint64, tag = "6")]
+    pub cost_micros_per_day_max: u64,
+    /// At most 1,000, one an intent.
+    #[prost(message, repeated, tag = "7")]
+    pub intents: ::prost::alloc::vec::Vec<IntentPolicy>,
+}
+/// What holds for one intent in one project. What is 0 or absent is as configuration has it for the intent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IntentPolicy {
+    /// 1 to 128 of a-z, 0-9, '-', '\_', '.', beginning with a letter or digit.
+    #[prost(string, tag = "1")]
+    pub intent: ::prost::alloc::string::String,
+    /// Jobs of a lower tier are raised to this one. An agent that its token keeps below it is refused.
+    #[prost(enumeration = "RiskTier", tag = "2")]
+    pub tier_floor: i32,
+    /// Time under lease over all attempts, 1 s to 7 days.
+    #[prost(message, optional, tag = "3")]
+    pub run_budget: ::core::option::Option<::prost_types::Duration>,
+    /// For a decision, 1 s to 30 days.
+    #[prost(message, optional, tag = "4")]
+    pub human_budget: ::core::option::Option<::prost_types::Duration>,
+    /// Attempts in all, up to 1,000.
+    #[prost(int32, tag = "5")]
+    pub max_attempts: i32,
+    /// The back-off after the first failure, 1 ms to 1 day; and the longest.
+    #[prost(message, optional, tag = "6")]
+    pub retry_initial: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "7")]
+    pub retry_cap: ::core::option::Option<::prost_types::Duration>,
+    /// No retry begins later than this after the first failure; 1 ms to 30 days.
+    #[prost(message, optional, tag = "8")]
+    pub retry_window: ::core::option::Option<::prost_types::Duration>,
+    /// How long an idempotency key stands for its job, 1 ms to 366 days.
+    #[prost(message, optional, tag = "9")]
+    pub key_window: ::core::option::Option<::prost_types::Duration>,
+    /// Time in the queue, 1 s to 7 days, and what comes of using it up.
+    #[prost(message, optional, tag = "10")]
+    pub queue_budget: ::core::option::Option<::prost_types::Duration>,
+    #[prost(enumeration = "QueueTimeoutReaction", tag = "11")]
+    pub on_queue_timeout: i32,
+    /// What jobs of this intent may be the parents of. Absent: any intent.
+    #[prost(message, optional, tag = "12")]
+    pub delegations: ::core::option::Option<Delegations>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Delegations {
+    /// Empty: none.
+    #[prost(string, repeated, tag = "1")]
+    pub intents: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Project {
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub project_id: ::prost::alloc::string::String,
+    /// How often its settings were changed; 0 for none of its own.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    #[prost(message, optional, tag = "4")]
+    pub settings: ::core::option::Option<ProjectSettings>,
+    /// What holds: the settings, and configuration where they leave something out. Absent budgets are no limit; intents are
+    /// those of the settings.
+    #[prost(message, optional, tag = "5")]
+    pub in_force: ::core::option::Option<ProjectSettings>,
+    /// Of the latest change; absent at version 0.
+    #[prost(message, optional, tag = "6")]
+    pub updated_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "7")]
+    pub updated_by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetProjectRequest {
+    /// As in SubmitJobRequest.
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub project_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetProjectResponse {
+    #[prost(message, optional, tag = "1")]
+    pub project: ::core::option::Option<Project>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateProjectRequest {
+    /// As in SubmitJobRequest.
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub project_id: ::prost::alloc::string::String,
+    /// The version that the caller has read; 0 where the project has no settings yet.
+    #[prost(uint64, tag = "3")]
+    pub expected_version: u64,
+    /// Required. All of them: what is left out goes back to what configuration has.
+    #[prost(message, optional, tag = "4")]
+    pub settings: ::core::option::Option<ProjectSettings>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateProjectResponse {
+    #[prost(message, optional, tag = "1")]
+    pub project: ::core::option::Option<Project>,
+    /// True where the project had just these settings, one version after the expected one.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListProjectsRequest {
+    /// As in SubmitJobRequest.
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    /// 1 to 1,000; 50 where 0. A page holds fewer where they would be more than 3 MiB.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// next_page_token of the page before, of the same tenant.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListProjectsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub projects: ::prost::alloc::vec::Vec<Project>,
+    /// Empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum QueueTimeoutReaction {
+    /// As EVENT.
+    Unspecified = 0,
+    /// Told by an event; the job waits on.
+    Event = 1,
+    /// The job is timed out.
+    TimeOut = 2,
+}
+impl QueueTimeoutReaction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "QUEUE_TIMEOUT_REACTION_UNSPECIFIED",
+            Self::Event => "QUEUE_TIMEOUT_REACTION_EVENT",
+            Self::TimeOut => "QUEUE_TIMEOUT_REACTION_TIME_OUT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "QUEUE_TIMEOUT_REACTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "QUEUE_TIMEOUT_REACTION_EVENT" => Some(Self::Event),
+            "QUEUE_TIMEOUT_REACTION_TIME_OUT" => Some(Self::TimeOut),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod project_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What a project may do: how many of its jobs run at once, its share among others, how much may wait, what it may spend, and
+    /// the terms of its intents.
+    ///
+    /// Settings are replaced whole, under the version that the caller has read: of two changes at once one is taken and the other
+    /// refused. A change commits with a row of a history that is never changed and with the event project.settings_changed. Limits
+    /// of running jobs hold from the commit on, for every claim; shares, limits of submissions and intents' terms hold at once on the
+    /// instance that answered, and on the others within 2 s by default, also while Redis is away. A job keeps the terms it was
+    /// submitted under; back-off alone goes by the settings of the moment.
+    ///
+    /// Beside the reasons that a method names, any call can fail with AUTH_401\_*, AUTH_403_ROLE, AUTH_403_SCOPE where the token
+    /// is not for the tenant or project, REQ_400\_*, REQ_408_DEADLINE, INFRA_503_DEPENDENCY_DOWN, INFRA_503_DRAINING and
+    /// INTERNAL_500_UNEXPECTED.
+    #[derive(Debug, Clone)]
+    pub struct ProjectServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ProjectServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ProjectServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ProjectServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ProjectServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// One project, from the primary. A project that nobody has changed or used answers with version 0 and no settings of its own.
+        pub async fn get_project(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetProjectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetProjectResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.ProjectService/GetProject",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.jobs.v1.ProjectService", "GetProject"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Replaces the settings. For owners and admins; a change of intents is for owners, being one of rules. Fails with
+        /// PROJECT_409_VERSION_CONFLICT where the project is not at expected_version.
+        ///
+        /// Safe to repeat: a call whose answer was lost finds the project one version on with the very settings that it asked for,
+        /// and is answered with that version (replayed). Where somebody else has changed them since, it is refused, and the caller
+        /// does not learn from it whether its own change was taken in between: the history has it.
+        pub async fn update_project(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateProjectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateProjectResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.ProjectService/UpdateProject",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.jobs.v1.ProjectService", "UpdateProject"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The projects of a tenant that have settings or have had a job, by name.
+        pub async fn list_projects(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListProjectsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProjectsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.ProjectService/ListProjects",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.jobs.v1.ProjectService", "ListProjects"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod project_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ProjectServiceServer.
+    #[async_trait]
+    pub trait ProjectService: std::marker::Send + std::marker::Sync + 'static {
+        /// One project, from the primary. A project that nobody has changed or used answers with version 0 and no settings of its own.
+        async fn get_project(
+            &self,
+            request: tonic::Request<super::GetProjectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetProjectResponse>,
+            tonic::Status,
+        >;
+        /// Replaces the settings. For owners and admins; a change of intents is for owners, being one of rules. Fails with
+        /// PROJECT_409_VERSION_CONFLICT where the project is not at expected_version.
+        ///
+        /// Safe to repeat: a call whose answer was lost finds the project one version on with the very settings that it asked for,
+        /// and is answered with that version (replayed). Where somebody else has changed them since, it is refused, and the caller
+        /// does not learn from it whether its own change was taken in between: the history has it.
+        async fn update_project(
+            &self,
+            request: tonic::Request<super::UpdateProjectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateProjectResponse>,
+            tonic::Status,
+        >;
+        /// The projects of a tenant that have settings or have had a job, by name.
+        async fn list_projects(
+            &self,
+            request: tonic::Request<super::ListProjectsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProjectsResponse>,
+            tonic::Status,
+        >;
+    }
+    /// What a project may do: how many of its jobs run at once, its share among others, how much may wait, what it may spend, and
+    /// the terms of its intents.
+    ///
+    /// Settings are replaced whole, under the version that the caller has read: of two changes at once one is taken and the other
+    /// refused. A change commits with a row of a history that is never changed and with the event project.settings_changed. Limits
+    /// of running jobs hold from the commit on, for every claim; shares, limits of submissions and intents' terms hold at once on the
+    /// instance that answered, and on the others within 2 s by default, also while Redis is away. A job keeps the terms it was
+    /// submitted under; back-off alone goes by the settings of the moment.
+    ///
+    /// Beside the reasons that a method names, any call can fail with AUTH_401\_*, AUTH_403_ROLE, AUTH_403_SCOPE where the token
+    /// is not for the tenant or project, REQ_400\_*, REQ_408_DEADLINE, INFRA_503_DEPENDENCY_DOWN, INFRA_503_DRAINING and
+    /// INTERNAL_500_UNEXPECTED.
+    #[derive(Debug)]
+    pub struct ProjectServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ProjectServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ProjectServiceServer<T>
+    where
+        T: ProjectService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/holdfast.jobs.v1.ProjectService/GetProject" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetProjectSvc<T: ProjectService>(pub Arc<T>);
+                    impl<
+                        T: ProjectService,
+                    > tonic::server::UnaryService<super::GetProjectRequest>
+                    for GetProjectSvc<T> {
+                        type Response = super::GetProjectResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetProjectRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProjectService>::get_project(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetProjectSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.ProjectService/UpdateProject" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateProjectSvc<T: ProjectService>(pub Arc<T>);
+                    impl<
+                        T: ProjectService,
+                    > tonic::server::UnaryService<super::UpdateProjectRequest>
+                    for UpdateProjectSvc<T> {
+                        type Response = super::UpdateProjectResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateProjectRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProjectService>::update_project(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateProjectSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.ProjectService/ListProjects" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListProjectsSvc<T: ProjectService>(pub Arc<T>);
+                    impl<
+                        T: ProjectService,
+                    > tonic::server::UnaryService<super::ListProjectsRequest>
+                    for ListProjectsSvc<T> {
+                        type Response = super::ListProjectsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListProjectsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProjectService>::list_projects(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListProjectsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ProjectServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "holdfast.jobs.v1.ProjectService";
+    impl<T> tonic::server::NamedService for ProjectServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// What a worker holds: named in every answer about the job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseRef {

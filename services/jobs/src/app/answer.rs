@@ -247,7 +247,7 @@ impl Answers {
             Verdict::Complete(result) => transition::complete(job, presented, result.clone(), now),
             Verdict::Release => transition::release(job, presented, now),
             Verdict::Fail(reported) => {
-                let policy = self.core.limits.intents.terms(&job.facts.intent).retry;
+                let policy = self.core.terms_of(&job.facts).retry;
                 transition::fail(job, presented, reported.clone(), &policy, now, rand::random())
             }
         }

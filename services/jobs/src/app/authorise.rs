@@ -34,6 +34,14 @@ pub fn projects(caller: &Caller) -> Vec<String> {
     }
 }
 
+/// As [`projects`], for a list of which none means all of them: a token for no project is refused.
+pub fn named_projects(caller: &Caller) -> Result<Vec<String>, Fault> {
+    if matches!(&caller.projects, Projects::Some(projects) if projects.is_empty()) {
+        return Err(Fault::new(Reason::Auth403Scope, "the token is for no project"));
+    }
+    Ok(projects(caller))
+}
+
 /// What a worker may lease of what it asks for. Workers of the platform tenant get tenants by configuration, all get
 /// their intents by it; without a grant there is nothing to lease.
 pub fn worker(
@@ -57,12 +65,9 @@ pub fn worker(
     if tenants.is_empty() {
         return Err(Fault::new(Reason::Auth403Scope, "the token is for no tenant to lease from"));
     }
-    // From here on an empty list of projects means all of them.
-    if matches!(&caller.projects, Projects::Some(projects) if projects.is_empty()) {
-        return Err(Fault::new(Reason::Auth403Scope, "the token is for no project"));
-    }
+    let projects = named_projects(caller)?;
     let intents = granted_intents(&grants, intents, any_intent)?;
-    Ok(Wanted { tenants, queues, intents, projects: projects(caller) })
+    Ok(Wanted { tenants, queues, intents, projects })
 }
 
 fn granted_intents(grants: &[&super::limits::WorkerGrant], asked: &[Intent], any: bool) -> Result<Vec<String>, Fault> {

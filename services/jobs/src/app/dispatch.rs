@@ -18,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 use super::answer::Answering;
 use super::lease::{Leased, Taker};
 use super::seats::{Kind, Place, Room, Seats};
+use super::turns::Turns;
 use super::{Asking, Core};
 use crate::domain::submission::Submission;
 use crate::metrics;
 use crate::store::StoreError;
-use crate::store::claim::{Cursor, Wanted};
+use crate::store::claim::Wanted;
 
 /// From the start of a round of claims that found nothing to the next: they cost a transaction each all the same.
 const PAUSE_AFTER_NOTHING: Duration = Duration::from_millis(5);
@@ -55,7 +56,7 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     pub(super) fn new(core: Arc<Core>, answers: Answering) -> Self {
-        let wake = core.hints.dispatch_wake();
+        let wake = core.hints.wakes().dispatch;
         Self { core, answers, seats: Arc::new(Seats::new(wake.clone())), wake }
     }
 
@@ -102,7 +103,7 @@ impl Dispatcher {
 
     /// Runs until shutdown.
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut cursors: HashMap<Arc<Wanted>, Cursor> = HashMap::new();
+        let mut turns = Turns::default();
         let mut round = Round::default();
         while !shutdown.is_cancelled() {
             if !round.is_more {
@@ -113,7 +114,7 @@ impl Dispatcher {
                 }
             }
             let began = Instant::now();
-            round = self.round(&mut cursors).await;
+            round = self.round(&mut turns).await;
             round.found_nothing_at = (round.leased == 0).then_some(began);
         }
         // Requests that still wait are answered with nothing; sessions are told by their handlers.
@@ -139,15 +140,14 @@ impl Dispatcher {
     }
 
     /// One claim for each group of seats with the same rights.
-    async fn round(&self, cursors: &mut HashMap<Arc<Wanted>, Cursor>) -> Round {
+    async fn round(&self, turns: &mut Turns) -> Round {
         let mut round = Round::default();
         let (groups, came_later) = self.seats.places(self.core.limits.dispatch.claim_jobs_max);
         let mut failed: HashMap<Arc<Wanted>, StoreError> = HashMap::new();
-        cursors.retain(|wanted, _| groups.iter().any(|(own, _)| own == wanted));
+        turns.retain(|wanted| self.seats.are_for(wanted));
         let mut groups = groups.into_iter();
         while let Some((wanted, places)) = groups.next() {
-            let cursor = cursors.entry(wanted.clone()).or_default();
-            match self.claim((&wanted, places), cursor).await {
+            match self.claim((&wanted, places), turns).await {
                 Ok(claimed) => {
                     round.is_more |= claimed.is_more;
                     round.leased += claimed.leased;
@@ -168,26 +168,21 @@ impl Dispatcher {
         round
     }
 
-    /// Claims for one group, and moves its cursor; answers whether there may be more at once.
+    /// Claims for one group; answers whether there may be more at once.
     async fn claim(
         &self,
         (wanted, places): (&Arc<Wanted>, Vec<Place>),
-        cursor: &mut Cursor,
+        turns: &mut Turns,
     ) -> Result<Round, StoreError> {
         let takers: Vec<Arc<Taker>> = places.iter().map(|place| place.taker.clone()).collect();
-        let claimed = match self.core.app_db.bounded(self.core.claim(wanted, cursor, &takers)).await {
+        let claimed = match self.core.app_db.bounded(self.core.claim(wanted, turns, &takers)).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 self.seats.set_drained(wanted, false);
                 return Err(error);
             }
         };
-        // At the end of the scan it begins again from the front; a scan that began in the middle has not seen the front
-        // yet.
-        let is_whole = *cursor == Cursor::default();
-        let is_more = claimed.cursor.is_some() || claimed.left_over || !is_whole;
-        *cursor = claimed.cursor.unwrap_or_default();
-        let leased = claimed.leased.len();
+        let (is_more, leased) = (claimed.is_more, claimed.leased.len());
         let mut places: Vec<Option<Place>> = places.into_iter().map(Some).collect();
         self.hand_out(claimed.leased.into_iter().filter_map(|(taker, job)| Some((places[taker].take()?, job))));
         let mut has_room = false;

@@ -53,7 +53,7 @@ impl App {
     ) -> Result<Reserved, Fault> {
         let scope = key_scope(asking, named)?;
         let hash = payload_hash::of_reservation(request, content_type).map_err(|error| bad_json("request", error))?;
-        let window = self.core.limits.intents.terms(&scope.intent).key_window;
+        let window = self.core.terms(&scope.tenant_id, &scope.project_id, &scope.intent).key_window;
         let terms = Terms { window_ms: window.as_millis() as i64, lease_ms: lease.as_millis() as i64 };
         retrying(&self.core.app_db, || self.reserve_once(asking, &scope, &hash, terms)).await?.ok_or_else(|| {
             Fault::new(

@@ -10,13 +10,14 @@ use holdfast_pg::TenantScope;
 use holdfast_pg::coalescer::BatchJob;
 
 use super::answer::{LeaseRef, scope_of};
+use super::turns::Turns;
 use super::{App, Asking, Core, authorise, blames_an_item, latest, retrying};
 use crate::domain::job::{Job, Lease, State, Time};
 use crate::domain::payload::Payload;
 use crate::domain::transition::{self, Cause, Refusal, Take, Transition};
 use crate::error::job_not_found;
 use crate::store::StoreError;
-use crate::store::claim::{Candidates, Cursor, Wanted, candidates_scan};
+use crate::store::claim::{Candidates, Wanted};
 use crate::store::lease::{Extension, Looked, leases_extend_if_held, leases_look};
 use crate::store::transitions::{Step, jobs_load, transitions_persist};
 
@@ -68,32 +69,28 @@ impl Leased {
 pub struct Claimed {
     /// Each with the position of its taker.
     pub leased: Vec<(usize, Leased)>,
-    /// Where the next scan goes on; None where this one reached the end.
-    pub cursor: Option<Cursor>,
-    /// Jobs were found that would have been too much at once.
-    pub left_over: bool,
+    /// There may be more at once.
+    pub is_more: bool,
 }
 
 impl Core {
-    /// Leases ready jobs, one to each taker, from the projects after the cursor on.
+    /// Leases ready jobs, one to each taker, of those whose turn it is.
     pub(super) async fn claim(
         &self,
         wanted: &Wanted,
-        after: &Cursor,
+        turns: &mut Turns,
         takers: &[Arc<Taker>],
     ) -> Result<Claimed, StoreError> {
         let jobs_max = takers.len().min(self.limits.dispatch.claim_jobs_max);
-        let mut tx = self.app_db.begin(&TenantScope::new(&wanted.tenants)?, None).await?;
-        let candidates = candidates_scan(&mut tx, wanted, after, &self.limits.running, jobs_max as i64).await?;
-        let full = candidates.locked.job_ids.len() == jobs_max;
-        let cursor = candidates.last.clone().filter(|_| full);
-        let Takes { steps, takers, left_over } = self.takes(&mut tx, &candidates, takers).await?;
+        let (mut tx, found) = self.find(wanted, turns, jobs_max).await?;
+        let Takes { steps, takers, left_over } = self.takes(&mut tx, found.candidates(), takers).await?;
         if steps.is_empty() {
             tx.rollback().await?;
-            return Ok(Claimed { leased: Vec::new(), cursor, left_over });
+            return Ok(Claimed { leased: Vec::new(), is_more: turns.came_to(wanted, found, &steps) || left_over });
         }
         let handed = transitions_persist(&mut tx, &steps, self.encode).await?;
         tx.commit().await?;
+        let is_more = turns.came_to(wanted, found, &steps) || left_over;
         let mut payloads: HashMap<JobId, Payload> =
             handed.into_iter().map(|handed| (handed.job_id, handed.payload)).collect();
         let leased = steps
@@ -106,7 +103,7 @@ impl Core {
                 Ok((taker, leased.ok_or(StoreError::LostLock)?))
             })
             .collect::<Result<_, StoreError>>()?;
-        Ok(Claimed { leased, cursor, left_over })
+        Ok(Claimed { leased, is_more })
     }
 
     /// Decides over the locked candidates, in their order.

@@ -1,14 +1,16 @@
 //! What configuration allows: per intent, per project, per worker, per batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use holdfast_ids::{Intent, TenantId};
 use holdfast_pg::coalescer;
 
+use crate::domain::fair::Bounds;
 use crate::domain::growth::Marks;
 use crate::domain::job::Tier;
 use crate::domain::labels::Holding;
+use crate::domain::project::{IntentPolicy, WEIGHT_DEFAULT};
 use crate::domain::retry::RetryPolicy;
 use crate::store::claim::RunningLimits;
 use crate::store::growth::Kept;
@@ -17,7 +19,10 @@ use crate::store::growth::Kept;
 pub struct Limits {
     pub intents: Intents,
     pub running: RunningLimits,
+    pub fairness: Fairness,
     pub depth: DepthLimits,
+    /// Intents that are taken on up to the hard limits, whatever else is refused before.
+    pub safety_critical: HashSet<Intent>,
     /// New submissions are refused while this many events wait for a relay.
     pub outbox_hard: i64,
     pub outbox_soft: i64,
@@ -57,6 +62,20 @@ pub struct WatchLimits {
 pub struct GrowthLimits {
     pub marks: Marks,
     pub kept: Vec<Kept>,
+}
+
+/// How tenants and projects share what workers have room for.
+#[derive(Debug, Clone)]
+pub struct Fairness {
+    pub bounds: Bounds,
+    /// Those that have one of their own.
+    pub tenants: HashMap<TenantId, u32>,
+}
+
+impl Fairness {
+    pub fn tenant_weight(&self, tenant_id: &str) -> u32 {
+        self.tenants.get(tenant_id).copied().unwrap_or(WEIGHT_DEFAULT.unsigned_abs())
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +147,22 @@ impl IntentTerms {
         };
         let retries = self.retry.window.saturating_sub(USUAL_RETRIES);
         self.total_budget.unwrap_or(ACCEPT + Duration::from_secs(queue_s) + self.run_budget(tier) + human + retries)
+    }
+}
+
+impl IntentTerms {
+    /// These terms as far as a project's policy says nothing else.
+    #[must_use]
+    pub fn under(mut self, policy: &IntentPolicy) -> Self {
+        let ms = |own: Option<i64>, default| own.map_or(default, |ms| Duration::from_millis(ms.unsigned_abs()));
+        self.run_budget = policy.run_budget_ms.map(|ms| Duration::from_millis(ms.unsigned_abs())).or(self.run_budget);
+        self.human_budget = ms(policy.human_budget_ms, self.human_budget);
+        self.attempts_max = policy.max_attempts.unwrap_or(self.attempts_max);
+        self.retry.initial = ms(policy.retry_initial_ms, self.retry.initial);
+        self.retry.cap = ms(policy.retry_cap_ms, self.retry.cap);
+        self.retry.window = ms(policy.retry_window_ms, self.retry.window);
+        self.key_window = ms(policy.key_window_ms, self.key_window);
+        self
     }
 }
 

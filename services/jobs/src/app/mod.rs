@@ -5,17 +5,21 @@ pub mod authorise;
 pub mod cancel;
 pub mod decide;
 pub mod dependencies;
+mod depth;
 pub mod dispatch;
 mod folded;
+pub mod in_force;
 pub mod keys;
 mod labels;
 pub mod lease;
 pub mod limits;
+pub mod projects;
 pub mod read;
 pub mod resubmit;
 mod seats;
 pub mod settle;
 pub mod submit;
+mod turns;
 pub mod watch;
 
 use std::sync::Arc;
@@ -23,18 +27,20 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Instant;
 
 use holdfast_caller::Caller;
-use holdfast_ids::{JobId, LeaseId};
+use holdfast_ids::{Intent, JobId, LeaseId, ProjectId, TenantId};
 use holdfast_pg::coalescer::Coalescer;
 use holdfast_pg::{AppDb, DbError, ReadDb, TaskDb};
 use tokio::sync::{Notify, broadcast};
 
+use crate::domain::job::Facts;
 /// What the contracts convert to and from, beside each use case's own types.
 pub use crate::domain::{job::Time, transition::Refusal};
 use crate::hints::Hints;
 use crate::metrics;
-use crate::store::{EncodeEvent, EncodeMarkPassed, EncodeReminder, StoreError};
+use crate::store::{EncodeChange, EncodeEvent, EncodeMarkPassed, EncodeReminder, StoreError};
 pub use crate::store::{claim::Wanted, read::Listing};
-use limits::Limits;
+use in_force::InForce;
+use limits::{IntentTerms, Limits};
 
 /// Who asks, and under which request.
 #[derive(Debug, Clone)]
@@ -90,8 +96,11 @@ pub struct Core {
     pub encode: EncodeEvent,
     pub encode_reminder: EncodeReminder,
     pub encode_mark_passed: EncodeMarkPassed,
+    pub encode_change: EncodeChange,
     pub hints: Hints,
     pub outbox: OutboxGauge,
+    /// Settings of projects.
+    pub in_force: InForce,
     /// Leases that ended under their holders, for the sessions of this instance.
     pub revoked: broadcast::Sender<Revoked>,
     /// This instance ended what others wait for.
@@ -104,6 +113,20 @@ impl Core {
         // No receiver is no failure: nobody holds a session here.
         let _ = self.revoked.send(Revoked { job_id, lease_id });
         self.hints.revoked(job_id, lease_id);
+    }
+
+    /// The terms of an intent in a project: what its settings say, and configuration where they say nothing.
+    pub fn terms(&self, tenant_id: &TenantId, project_id: &ProjectId, intent: &Intent) -> IntentTerms {
+        let terms = *self.limits.intents.terms(intent);
+        let project = self.in_force.of(tenant_id.as_str(), project_id.as_str());
+        match project.as_ref().and_then(|project| project.settings.intents.get(intent)) {
+            Some(policy) => terms.under(policy),
+            None => terms,
+        }
+    }
+
+    pub fn terms_of(&self, facts: &Facts) -> IntentTerms {
+        self.terms(&facts.tenant_id, &facts.project_id, &facts.intent)
     }
 
     /// Says that there are jobs to lease, or room for them.

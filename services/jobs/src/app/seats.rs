@@ -198,6 +198,11 @@ impl Seats {
         self.wake.notify_one();
     }
 
+    /// Whether anybody sits there with these rights.
+    pub(super) fn are_for(&self, wanted: &Wanted) -> bool {
+        self.table().seats.iter().any(|seat| *seat.wanted == *wanted)
+    }
+
     pub(super) fn taken(&self) -> usize {
         self.table().seats.len()
     }

@@ -11,6 +11,7 @@ use holdfast_pg::coalescer::BatchJob;
 use holdfast_pg::{TenantScope, Tx};
 
 use super::dependencies::{Named, Waiting};
+use super::depth::{Over, QueueLimits, surplus};
 use super::dispatch::Dispatcher;
 use super::folded::{Decided, Folded};
 use super::lease::Leased;
@@ -89,10 +90,11 @@ impl From<Refused> for Fault {
                 Reason::Job409IdempotencyConflict,
                 "the idempotency key was used in its window with another payload",
             ),
-            Refused::QueueFull { queue } => {
-                Self::new(Reason::Job503QueueUnavailable, format!("the {} queue is at its hard limit", queue.as_str()))
-                    .retry_after(Duration::from_secs(5))
-            }
+            Refused::QueueFull { queue } => Self::new(
+                Reason::Job503QueueUnavailable,
+                format!("the {} queue takes no more jobs now", queue.as_str()),
+            )
+            .retry_after(Duration::from_secs(5)),
         }
     }
 }
@@ -122,6 +124,16 @@ impl App {
         Ok(parent)
     }
 
+    /// Whether the settings of the parent's project let it be the parent of such a job.
+    fn delegates(&self, parent: &SeenJob, intent: &Intent) -> Result<(), Fault> {
+        let project = self.core.in_force.of(parent.tenant_id.as_str(), parent.project_id.as_str());
+        if project.is_none_or(|project| project.settings.delegates(&parent.intent, intent)) {
+            return Ok(());
+        }
+        let message = format!("jobs of the intent {} may not delegate to {intent}", parent.intent);
+        Err(Fault::new(Reason::Policy403Denied, message).with("rule", "delegations"))
+    }
+
     /// Authorises a submission and fills in the terms of its intent, and what it inherits.
     fn admit(
         &self,
@@ -138,8 +150,12 @@ impl App {
         if parent.is_some_and(|parent| parent.tenant_id != tenant_id) {
             return Err(Fault::new(Reason::Job404NotFound, "no such parent job"));
         }
-        let tier = inherited(requested.tier, &requested.project_id, parent);
         caller.require_intent(&requested.intent)?;
+        if let Some(parent) = parent {
+            self.delegates(parent, &requested.intent)?;
+        }
+        let floor = self.core.in_force.tier_floor(&tenant_id, &requested.project_id, &requested.intent);
+        let tier = inherited(requested.tier, &requested.project_id, parent).max(floor);
         caller.require_tier(tier.into())?;
         let kin = requested.resubmits.as_ref().map(|old| old.labels).or(parent.map(|parent| parent.labels));
         let labels = self.labels(&tenant_id, requested.labels, kin)?;
@@ -164,7 +180,7 @@ impl App {
         };
         let payload_hash = payload_hash::of_submission(&meaning, &requested.payload)
             .map_err(|error| bad_json("payload.data", error))?;
-        let terms = limits.intents.terms(&requested.intent);
+        let terms = self.core.terms(&tenant_id, &requested.project_id, &requested.intent);
         let run_budget_ms = tightened(
             "constraints.run_budget",
             requested.run_budget_ms,
@@ -449,58 +465,32 @@ impl Submissions {
         if !unseen.is_empty() {
             project_slots_create(tx, &unseen).await?;
         }
-        let depth = self.core.limits.depth;
-        let mut over: HashMap<(Queue, String, String), i64> = HashMap::new();
+        let limits = &self.core.limits;
+        // While the outbox is over its soft limit those of the queues are held to.
+        let is_pressed = self.core.outbox.pending().is_some_and(|pending| pending >= limits.outbox_soft);
+        let mut over: HashMap<(Queue, String, String), Over> = HashMap::new();
         for intake in &intakes {
-            if intake.project_depth > depth.project_soft {
-                metrics::over_soft_limit();
-            }
-            if intake.project_depth > depth.project_hard {
-                let key = (Queue::Project, intake.tenant_id.clone(), intake.project_id.clone());
-                over.insert(key, intake.project_depth - depth.project_hard);
-            }
+            let own = self.core.in_force.of(&intake.tenant_id, &intake.project_id);
+            let depth = QueueLimits::of_project(limits.depth, own.as_deref());
+            let key = (Queue::Project, intake.tenant_id.clone(), intake.project_id.clone());
+            over.extend(Over::by(intake.project_depth, depth, is_pressed).map(|by| (key, by)));
         }
         if has_infra(news.iter().map(|(_, new)| new)) {
             let tenants: HashSet<String> =
                 news.iter().map(|(_, new)| new.candidate.submission.scope.tenant_id.to_string()).collect();
             for (tenant_id, waiting) in infra_depths(tx, &tenants.into_iter().collect::<Vec<_>>()).await? {
-                if waiting > depth.infra_soft {
-                    metrics::over_soft_limit();
-                }
-                if waiting > depth.infra_hard {
-                    over.insert((Queue::Infra, tenant_id, String::new()), waiting - depth.infra_hard);
-                }
+                let depth = QueueLimits { soft: limits.depth.infra_soft, hard: limits.depth.infra_hard };
+                let key = (Queue::Infra, tenant_id, String::new());
+                over.extend(Over::by(waiting, depth, is_pressed).map(|by| (key, by)));
             }
         }
-        Ok(surplus(news, over))
+        Ok(surplus(news, over, &limits.safety_critical))
     }
 }
 
 fn project_of(new: &New<'_>) -> (String, String) {
     let scope = &new.candidate.submission.scope;
     (scope.tenant_id.to_string(), scope.project_id.to_string())
-}
-
-/// The last submissions of each queue that is over, as many as it is over by.
-fn surplus(
-    news: &[(usize, New<'_>)],
-    mut over: HashMap<(Queue, String, String), i64>,
-) -> Option<HashMap<usize, Queue>> {
-    let mut surplus = HashMap::new();
-    for (index, new) in news.iter().rev() {
-        let submission = new.candidate.submission;
-        let project = match submission.queue {
-            Queue::Project => submission.scope.project_id.to_string(),
-            Queue::Infra => String::new(),
-        };
-        let key = (submission.queue, submission.scope.tenant_id.to_string(), project);
-        if let Some(left) = over.get_mut(&key).filter(|left| **left > 0) {
-            *left -= 1;
-            surplus.insert(*index, submission.queue);
-        }
-    }
-    // Over by more than this batch brought: others fill the queue too, and nothing of it is this batch's to undo.
-    (!surplus.is_empty()).then_some(surplus)
 }
 
 enum Attempt {

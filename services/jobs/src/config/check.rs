@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 use holdfast_fault::{Fault, Violation};
 use holdfast_ids::{Intent, TenantId};
 
-use super::{Config, Growth, IntentConfig, LimitsConfig, ResidencyConfig, Retention, Retries, Tasks};
+use super::{Config, FairnessConfig, Growth, IntentConfig, LimitsConfig, ResidencyConfig, Retention, Retries, Tasks};
+use crate::domain::project::WEIGHT_MAX;
 
 const SECOND_MS: u64 = 1000;
 const HOUR_MS: u64 = 3600 * SECOND_MS;
@@ -39,6 +40,7 @@ impl Config {
         wrong.outside(database.transaction_time_max_ms, 500..=30_000, "database.transaction_time_max_ms");
         wrong.outside(self.leases.ttl_ms, SECOND_MS..=HOUR_MS, "leases.ttl_ms");
         self.limits.check(&mut wrong);
+        self.fairness.check(&mut wrong);
         wrong.outside(self.approvals.human_budget_ms, SECOND_MS..=30 * DAY_MS, "approvals.human_budget_ms");
         wrong.outside(self.approvals.reminder_period_ms, SECOND_MS..=DAY_MS, "approvals.reminder_period_ms");
         self.retries.check(&mut wrong);
@@ -83,6 +85,17 @@ impl LimitsConfig {
         }
         wrong.outside(self.max_age_ms, SECOND_MS..=366 * DAY_MS, "limits.max_age_ms");
         wrong.unless(TenantId::parse(&self.platform_tenant).is_ok(), "limits.platform_tenant", "a tenant id");
+    }
+}
+
+impl FairnessConfig {
+    fn check(&self, wrong: &mut Wrong) {
+        wrong.outside(self.floor_percent, 0.0..=50.0, "fairness.floor_percent");
+        // Two projects that have all between them must be able to.
+        wrong.outside(self.cap_percent, 50.0..=100.0, "fairness.cap_percent");
+        for own in &self.tenants {
+            wrong.outside(own.weight, 1..=WEIGHT_MAX.unsigned_abs(), "fairness.tenants.weight");
+        }
     }
 }
 
@@ -132,6 +145,7 @@ impl Tasks {
             ("tasks.outbox_pending_period_ms", self.outbox_pending_period_ms),
             ("tasks.growth_period_ms", self.growth_period_ms),
             ("tasks.growth_gauges_period_ms", self.growth_gauges_period_ms),
+            ("tasks.project_settings_period_ms", self.project_settings_period_ms),
         ] {
             wrong.outside(period, 10..=DAY_MS, key);
         }
@@ -247,6 +261,8 @@ mod tests {
             ("limits.outbox_pending_soft", "50001"),
             ("limits.platform_tenant", "\"not a tenant\""),
             ("limits.max_age_ms", "0"),
+            ("fairness.floor_percent", "51"),
+            ("fairness.cap_percent", "49"),
             ("approvals.human_budget_ms", "0"),
             ("approvals.reminder_period_ms", "0"),
             ("retries.initial_ms", "0"),
@@ -287,6 +303,7 @@ mod tests {
             ("tasks.partitions_period_ms", "0"),
             ("tasks.outbox_ring_period_ms", "0"),
             ("tasks.outbox_pending_period_ms", "0"),
+            ("tasks.project_settings_period_ms", "0"),
             ("tasks.partition_weeks_ahead", "54"),
             ("tasks.outbox_slot_age_ms", "0"),
             ("tasks.outbox_keep_ms", "9000000000000000000"),

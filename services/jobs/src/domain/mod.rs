@@ -18,17 +18,32 @@ macro_rules! named {
                 match name { $($text => Some(Self::$variant),)* _ => None }
             }
         }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = <String as serde::Deserialize>::deserialize(deserializer)?;
+                Self::from_name(&name).ok_or_else(|| serde::de::Error::custom(concat!("no ", stringify!($name))))
+            }
+        }
     };
 }
 
 pub mod approval;
 pub mod dependency;
+pub mod fair;
 pub mod growth;
 pub mod job;
 pub mod key;
 pub mod labels;
 pub mod payload;
 pub mod payload_hash;
+pub mod project;
 pub mod retry;
 pub mod submission;
 pub mod transition;

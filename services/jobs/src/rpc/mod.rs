@@ -2,6 +2,7 @@
 
 mod jobs;
 mod keys;
+mod projects;
 mod session;
 mod watch;
 mod workers;
@@ -9,6 +10,7 @@ mod workers;
 use holdfast_fault::Fault;
 use holdfast_proto::jobs::v1::idempotency_service_server::IdempotencyServiceServer;
 use holdfast_proto::jobs::v1::job_service_server::JobServiceServer;
+use holdfast_proto::jobs::v1::project_service_server::ProjectServiceServer;
 use holdfast_proto::jobs::v1::worker_service_server::WorkerServiceServer;
 use holdfast_runtime::{REQUEST_BYTES_MAX, RequestContext};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,7 @@ struct Rpc {
 pub fn routes(app: App, draining: CancellationToken, drain_timeout: std::time::Duration) -> Routes {
     let rpc = Rpc { app, draining, drain_timeout };
     Routes::new(JobServiceServer::new(rpc.clone()).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(ProjectServiceServer::new(rpc.clone()).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(WorkerServiceServer::new(rpc.clone()).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(IdempotencyServiceServer::new(rpc).max_decoding_message_size(REQUEST_BYTES_MAX))
 }

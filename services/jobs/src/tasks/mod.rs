@@ -1,5 +1,6 @@
 //! Background work: each task does a bounded amount in `run_once`, is safe to repeat, and runs on one instance at a time.
 
+mod follow_settings;
 mod make_partitions;
 mod measure_growth;
 mod measure_outbox;
@@ -16,6 +17,7 @@ use holdfast_fault::Fault;
 use holdfast_pg::leadership::TaskLease;
 use holdfast_runtime::tasks::{Report, TaskSet};
 
+pub use self::follow_settings::follow_settings;
 use self::sweep::Sweep;
 use crate::app::Core;
 use crate::config::Tasks;
@@ -90,9 +92,11 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     });
 }
 
-/// Makes the partitions that the service cannot run without, before it is ready.
-pub async fn ensure_partitions(core: &Core, weeks_ahead: i32) -> Result<Report, Fault> {
-    make_partitions::run_once(core, weeks_ahead).await
+/// What the service cannot run without, before it is ready: partitions, and what projects may do.
+pub async fn prepare(core: &Core, weeks_ahead: i32) -> Result<(), Fault> {
+    make_partitions::run_once(core, weeks_ahead).await?;
+    follow_settings::run_once(core).await?;
+    Ok(())
 }
 
 /// Rounds of at most `items_max` each, until one finds fewer: what is left after too many waits for the next run.

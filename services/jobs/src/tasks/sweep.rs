@@ -48,7 +48,7 @@ impl Sweep {
     fn decide(self, core: &Core, Locked { job, now, .. }: Locked) -> Option<Transition> {
         match self {
             Self::Leases => {
-                let policy = core.limits.intents.terms(&job.facts.intent).retry;
+                let policy = core.terms_of(&job.facts).retry;
                 transition::expire(job, &policy, now, rand::random())
             }
             Self::Decisions => transition::run_out(job, now),

@@ -9,6 +9,7 @@ use super::field::timestamp;
 use crate::domain::growth::MarkPassed;
 use crate::domain::job::{Facts, Failure, Job, State};
 use crate::domain::transition::{Cause, Entry, Said, Transition};
+use crate::store::projects::NewChange;
 use crate::store::waits::Reminder;
 
 const SOURCE: &str = "holdfast.jobs";
@@ -175,6 +176,28 @@ pub fn encode_reminder(reminder: &Reminder, event_id: Uuid, ordering_key: &str) 
         waiting_since: Some(timestamp(reminder.waiting_since)),
         decide_by: Some(timestamp(reminder.decide_by)),
     }))
+}
+
+/// The event of a change of a project's settings: under a key of its own, numbered by versions.
+pub fn encode_change(new: &NewChange<'_>, event_id: Uuid, ordering_key: &str) -> Vec<u8> {
+    let version = new.change.version.unsigned_abs();
+    let header = EventHeader {
+        event_id: EventId::from_uuid(event_id),
+        source: SOURCE,
+        occurred_at: new.change.at,
+        tenant_id: new.project.tenant_id.as_str(),
+        project_id: new.project.project_id.as_str(),
+        job_id: None,
+        actor_id: new.change.by.as_str(),
+        // The version that it was asked for under is what makes a repetition one.
+        idempotency_key: &format!("version-{version}"),
+        request_id: new.request_id,
+        traceparent: new.traceparent,
+        ordering_key,
+        key_seq: version,
+    };
+    let changed = new.changed.iter().map(|name| (*name).to_owned()).collect();
+    encode_envelope(&header.envelope(&pb::ProjectSettingsChanged { version, changed }))
 }
 
 /// The event of a table that has passed a mark: of no job, in the name of the platform's tenant.

@@ -7,6 +7,7 @@ pub mod job;
 pub mod key;
 mod media_type;
 pub mod page;
+pub mod project;
 pub mod submit;
 pub mod watch;
 pub mod worker;

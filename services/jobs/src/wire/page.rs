@@ -1,9 +1,10 @@
 //! Page tokens: opaque to callers, bound to the listing they came from, so that a token does not travel between filters.
 
 use holdfast_fault::Fault;
-use holdfast_ids::JobId;
+use holdfast_ids::{JobId, ProjectId};
 
 use super::field::in_range;
+use crate::app::projects::ProjectListing;
 use crate::store::read::Listing;
 
 const PAGE_SIZE_MAX: i32 = 1000;
@@ -37,6 +38,23 @@ fn filters(listing: &Listing) -> String {
     let states: Vec<&str> = listing.states.iter().map(|state| state.as_str()).collect();
     let text = format!("{}\n{}\n{}\n{:?}", listing.tenant_id, listing.project_id, states.join(","), listing.intent);
     blake3::hash(text.as_bytes()).to_hex()[..8].to_owned()
+}
+
+pub fn projects_token(listing: &ProjectListing, last: &str) -> String {
+    format!("{}.{last}", tenant_digest(listing))
+}
+
+pub fn projects_after(listing: &ProjectListing, token: &str) -> Result<String, Fault> {
+    if token.is_empty() {
+        return Ok(String::new());
+    }
+    let (digest, last) = token.split_once('.').ok_or_else(bad_token)?;
+    let last = ProjectId::parse(last).map_err(|_| bad_token())?;
+    if digest == tenant_digest(listing) { Ok(last.to_string()) } else { Err(bad_token()) }
+}
+
+fn tenant_digest(listing: &ProjectListing) -> String {
+    blake3::hash(listing.tenant_id.as_str().as_bytes()).to_hex()[..8].to_owned()
 }
 
 pub fn events_token(job_id: JobId, last_seq: i64) -> String {

@@ -25,6 +25,8 @@ enum Reach {
     Items(Reason),
     /// Nothing of another tenant is leased.
     Leases,
+    /// The request names the tenant, and lists what the token is for.
+    Lists,
 }
 
 struct Known {
@@ -82,6 +84,22 @@ fn known(method: &Method, tenant: &TenantId, leased: &pb::LeasedJob) -> Result<K
         "JobService.WatchJobs" => {
             let request = pb::WatchJobsRequest { catch_up_only: true, ..watch_job(&job_id) };
             read(Reach::Found, request.encode_to_vec())
+        }
+        "ProjectService.GetProject" => {
+            let request = pb::GetProjectRequest { tenant_id: tenant.to_string(), project_id: PROJECT.to_owned() };
+            read(Reach::Named, request.encode_to_vec())
+        }
+        "ProjectService.UpdateProject" => {
+            let request = pb::UpdateProjectRequest {
+                tenant_id: tenant.to_string(),
+                ..update(PROJECT, 0, pb::ProjectSettings { running_max: 1000, ..Default::default() })
+            };
+            let roles = &[Role::Owner, Role::Admin];
+            Known { kinds: &[Kind::User], roles, reach: Reach::Named, request: request.encode_to_vec() }
+        }
+        "ProjectService.ListProjects" => {
+            let request = pb::ListProjectsRequest { tenant_id: tenant.to_string(), ..Default::default() };
+            read(Reach::Lists, request.encode_to_vec())
         }
         "WorkerService.Work" => {
             let message = Some(pb::work_request::Message::Hello(hello(10)));
@@ -323,6 +341,13 @@ fn a_token_of_another_tenant_or_project_reaches_nothing() -> Result<()> {
 
 async fn reaches_nothing(walk: &Walk<'_>, method: &Method, reach: Reach, token: String, what: &str) -> Result<()> {
     match reach {
+        Reach::Lists => match walk.call(method, token).await {
+            Ok(answers) => {
+                let response = pb::ListProjectsResponse::decode(answers.concat().as_slice())?;
+                assert!(response.projects.is_empty(), "{what}: {response:?}");
+            }
+            refusal => drop(refused(refusal, Reason::Auth403Scope)),
+        },
         Reach::Named => drop(refused(walk.call(method, token).await, Reason::Auth403Scope)),
         Reach::Found => drop(refused(walk.call(method, token).await, Reason::Job404NotFound)),
         Reach::Items(reason) => {

@@ -16,6 +16,7 @@ mod measures;
 mod outage;
 mod plans;
 mod privacy;
+mod projects;
 mod support;
 mod tasks;
 mod tenancy;

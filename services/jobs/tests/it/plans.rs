@@ -26,6 +26,10 @@ const HOT: &[(&str, &[LookUp])] = &[
     ("jobs_lock", &[("job", &["job_id"])]),
     ("jobs_load", JOB_AND_LEASE),
     ("claim_scan", &[("queue", PROJECT_KEY), ("slots", PROJECT_KEY), ("job", &["job_id"])]),
+    ("claim_active", &[("queue", PROJECT_KEY), ("slots", PROJECT_KEY)]),
+    ("claim_take", &[("queue", PROJECT_KEY), ("slots", PROJECT_KEY), ("job", &["job_id"])]),
+    ("project_get", &[("settings", PROJECT_KEY)]),
+    ("projects_list", &[("slots", PROJECT_KEY), ("own", PROJECT_KEY)]),
     ("slots_take", &[("slots", PROJECT_KEY), ("queue", PROJECT_KEY)]),
     ("leases_extend", &[("lease", &["job_id"])]),
     (

@@ -131,6 +131,7 @@ async fn rows_of_every_table(tenant: &TenantId) -> Result<BTreeMap<String, Strin
     let job_id = alice.submit_job(job().tier(pb::RiskTier::C)).await?.job_id;
     let olga = world.caller(TokenSpec::user(actor("olga"), tenant.clone(), Person::Owner));
     let decision = pb::Decision::Approve.into();
+    olga.update_project(update(PROJECT, 0, pb::ProjectSettings::default())).await?;
     olga.decide_job(pb::DecideJobRequest { job_id, decision, idempotency_key: fresh_key(), ..Default::default() })
         .await?;
     // Somebody holds the dependent, so that the settlement stays until it was seen.
@@ -222,10 +223,14 @@ fn history_only_grows() -> Result<()> {
         .fetch_one(db.admin())
         .await?;
         let (app, task) = (db.app()?, db.task()?);
-        for table in ["jobs.job_events", leaf.as_str()] {
-            for change in
-                [format!("UPDATE {table} SET detail = ''"), format!("DELETE FROM {table}"), format!("TRUNCATE {table}")]
-            {
+        for (table, column) in
+            [("jobs.job_events", "detail"), (leaf.as_str(), "detail"), ("jobs.project_changes", "role")]
+        {
+            for change in [
+                format!("UPDATE {table} SET {column} = ''"),
+                format!("DELETE FROM {table}"),
+                format!("TRUNCATE {table}"),
+            ] {
                 for pool in [db.admin(), app.pool(), task.pool()] {
                     let refused = sqlx::query(AssertSqlSafe(change.clone())).execute(pool).await;
                     let code = refused.err().and_then(|error| Some(error.as_database_error()?.code()?.into_owned()));

@@ -6,12 +6,12 @@ FROM (
     SELECT raw.tenant_id, raw.project_id, raw.jobs, coalesce((
         SELECT own.running_max FROM unnest($5::text[], $6::text[], $7::int4[]) AS own (tenant_id, project_id, running_max)
         WHERE own.tenant_id = raw.tenant_id AND own.project_id = raw.project_id
-    ), $4::int4) AS running_max
+    ), $4::int4) AS configured_max
     FROM unnest($1::text[], $2::text[], $3::int4[]) AS raw (tenant_id, project_id, jobs)
     ORDER BY raw.tenant_id, raw.project_id
 ) AS asked
 WHERE slots.tenant_id = asked.tenant_id AND slots.project_id = asked.project_id
-    AND slots.running + asked.jobs <= asked.running_max
+    AND slots.running + asked.jobs <= coalesce(slots.running_max, asked.configured_max)
     AND (
         SELECT queue.job_id FROM jobs.job_queue AS queue
         WHERE queue.tenant_id = slots.tenant_id AND queue.project_id = slots.project_id LIMIT 1

@@ -77,9 +77,12 @@ const KEY: Rule =
 const CODE: Rule = Rule::Name { chars_max: 64, outside: &["Disk", "disk full", "disk-full", "é", "a\u{0}", "a\n"] };
 const PAYLOAD: Rule = Rule::Json { bytes_max: 960 * 1024 };
 const PAGE_SIZE: Rule = Rule::Int { min: 0, max: 1000 };
+const JOBS: Rule = Rule::Int { min: 0, max: 1_000_000 };
+const DAY_S: i64 = 24 * 3600;
 
 const THE_TOKENS: Absent = Means("the only tenant of the caller's token");
 const JSON: Absent = Means("application/json");
+const AS_FOR_ALL: Absent = Means("what configuration has");
 const NO_LEASES: Absent = Means("none is held");
 
 /// Every field of every message that a client sends. One that is missing here fails the test, as does one that is no more.
@@ -136,6 +139,35 @@ const FIELDS: &[(&str, Rule, Absent)] = &[
     ("WatchJobsRequest.catch_up_only", Rule::Flag, Means("to wait for more")),
     ("WatchedProject.tenant_id", TENANT, THE_TOKENS),
     ("WatchedProject.project_id", PROJECT, Missing),
+    ("GetProjectRequest.tenant_id", TENANT, THE_TOKENS),
+    ("GetProjectRequest.project_id", PROJECT, Missing),
+    ("UpdateProjectRequest.tenant_id", TENANT, THE_TOKENS),
+    ("UpdateProjectRequest.project_id", PROJECT, Missing),
+    ("UpdateProjectRequest.expected_version", Rule::Token, Means("the project has no settings yet")),
+    ("UpdateProjectRequest.settings", Rule::Message, Missing),
+    ("ProjectSettings.running_max", JOBS, AS_FOR_ALL),
+    ("ProjectSettings.weight", Rule::Int { min: 0, max: 10_000 }, AS_FOR_ALL),
+    ("ProjectSettings.queue_soft", JOBS, AS_FOR_ALL),
+    ("ProjectSettings.queue_hard", JOBS, AS_FOR_ALL),
+    ("ProjectSettings.tokens_per_day_max", Rule::Token, Means("no limit")),
+    ("ProjectSettings.cost_micros_per_day_max", Rule::Token, Means("no limit")),
+    ("ProjectSettings.intents", Rule::Message, AS_FOR_ALL),
+    ("IntentPolicy.intent", INTENT, Missing),
+    ("IntentPolicy.tier_floor", Rule::Enum, Means("none")),
+    ("IntentPolicy.run_budget", Rule::Duration { min_s: 1, max_s: 7 * DAY_S }, AS_FOR_ALL),
+    ("IntentPolicy.human_budget", Rule::Duration { min_s: 1, max_s: 30 * DAY_S }, AS_FOR_ALL),
+    ("IntentPolicy.max_attempts", Rule::Int { min: 0, max: 1000 }, AS_FOR_ALL),
+    ("IntentPolicy.retry_initial", Rule::Duration { min_s: 0, max_s: DAY_S }, AS_FOR_ALL),
+    ("IntentPolicy.retry_cap", Rule::Duration { min_s: 0, max_s: DAY_S }, AS_FOR_ALL),
+    ("IntentPolicy.retry_window", Rule::Duration { min_s: 0, max_s: 30 * DAY_S }, AS_FOR_ALL),
+    ("IntentPolicy.key_window", Rule::Duration { min_s: 0, max_s: 366 * DAY_S }, AS_FOR_ALL),
+    ("IntentPolicy.queue_budget", Rule::Duration { min_s: 1, max_s: 7 * DAY_S }, AS_FOR_ALL),
+    ("IntentPolicy.on_queue_timeout", Rule::Enum, Means("an event")),
+    ("IntentPolicy.delegations", Rule::Message, Means("any intent")),
+    ("Delegations.intents", INTENT, Means("none")),
+    ("ListProjectsRequest.tenant_id", TENANT, THE_TOKENS),
+    ("ListProjectsRequest.page_size", PAGE_SIZE, Means("50")),
+    ("ListProjectsRequest.page_token", Rule::PageToken, Means("the first page")),
     ("WorkRequest.hello", Rule::Message, Missing),
     ("WorkRequest.heartbeat", Rule::Message, Missing),
     ("WorkRequest.complete", Rule::Message, Missing),

@@ -24,6 +24,7 @@ pub struct Stage {
     ended: String,
     jobs_token: String,
     events_token: String,
+    projects_token: String,
     key_token: u64,
     /// Both with a token, and both end by themselves.
     job_watch: pb::WatchJobsRequest,
@@ -46,7 +47,10 @@ impl Stage {
             idempotency_key: fresh_key(),
             ..Default::default()
         };
-        let olga = world.caller(TokenSpec::user(actor("olga"), tenant.clone(), Role::Owner));
+        let olga = world.owner("olga", &tenant);
+        olga.update_project(update("beta", 0, pb::ProjectSettings { weight: 7, ..Default::default() })).await?;
+        let page = pb::ListProjectsRequest { page_size: 1, ..Default::default() };
+        let projects_token = olga.list_projects(page).await?.next_page_token;
         let approval = olga.decide_job(request).await?.approval.context("every decision has its record")?;
         // Not before an hour has passed: nobody else's request leases it.
         let later = chrono::Utc::now() + chrono::TimeDelta::hours(1);
@@ -62,11 +66,22 @@ impl Stage {
             (watch.from_start, watch.states, watch.intent) = (true, vec![pb::JobState::Done.into()], INTENT.to_owned());
         }
         let [job_watch, project_watch] = watches;
-        let mut stage =
-            Self { tenant, leased, approval, ended, jobs_token, events_token, key_token: 0, job_watch, project_watch };
+        let mut stage = Self {
+            tenant,
+            leased,
+            approval,
+            ended,
+            jobs_token,
+            events_token,
+            projects_token,
+            key_token: 0,
+            job_watch,
+            project_watch,
+        };
         stage.jobs_token = alice.list_jobs(stage.listing()).await?.next_page_token;
         stage.events_token = alice.list_job_events(stage.history()).await?.next_page_token;
-        anyhow::ensure!(!stage.jobs_token.is_empty() && !stage.events_token.is_empty(), "there is a second page");
+        let tokens = [&stage.jobs_token, &stage.events_token, &stage.projects_token];
+        anyhow::ensure!(tokens.iter().all(|token| !token.is_empty()), "there is a second page");
         let reserved = world.service("memory", &stage.tenant).reserve_key(stage.reservation("reserved")).await?;
         let Some(pb::reserve_key_response::Outcome::Granted(granted)) = reserved.outcome else {
             anyhow::bail!("not granted: {reserved:?}");
@@ -129,6 +144,33 @@ impl Stage {
         }
     }
 
+    fn settings(&self) -> pb::UpdateProjectRequest {
+        let policy = pb::IntentPolicy {
+            intent: "repo.review".to_owned(),
+            tier_floor: pb::RiskTier::B.into(),
+            run_budget: Some(MINUTE),
+            human_budget: Some(MINUTE),
+            max_attempts: 2,
+            retry_initial: Some(SECOND),
+            retry_cap: Some(MINUTE),
+            retry_window: Some(MINUTE),
+            key_window: Some(MINUTE),
+            queue_budget: Some(MINUTE),
+            on_queue_timeout: pb::QueueTimeoutReaction::TimeOut.into(),
+            delegations: Some(pb::Delegations { intents: vec![INTENT.to_owned(), "other.intent".to_owned()] }),
+        };
+        let settings = pb::ProjectSettings {
+            running_max: 1000,
+            weight: 3,
+            queue_soft: 1000,
+            queue_hard: 2000,
+            tokens_per_day_max: 1_000_000,
+            cost_micros_per_day_max: 10_000_000,
+            intents: vec![policy],
+        };
+        pb::UpdateProjectRequest { tenant_id: self.tenant.to_string(), ..update("beta", 1, settings) }
+    }
+
     fn extension(&self) -> pb::LeaseExtension {
         let progress = Some(pb::Progress { percent: 1, note: "begun".to_owned() });
         pb::LeaseExtension { lease: self.leased[0].lease.clone(), progress }
@@ -174,6 +216,17 @@ impl Stage {
                 .map(|request| Ok(Sample { unset: "scope", ..Sample::new(method, Kind::User, request)? }))
                 .into_iter()
                 .collect(),
+            "ProjectService.GetProject" => {
+                let (tenant_id, project_id) = (self.tenant.to_string(), "beta".to_owned());
+                one(Kind::User, &pb::GetProjectRequest { tenant_id, project_id })
+            }
+            "ProjectService.UpdateProject" => {
+                Ok(vec![Sample { role: Role::Owner, ..Sample::new(method, Kind::User, &self.settings())? }])
+            }
+            "ProjectService.ListProjects" => {
+                let (tenant_id, page_token) = (self.tenant.to_string(), self.projects_token.clone());
+                one(Kind::User, &pb::ListProjectsRequest { tenant_id, page_size: 1, page_token })
+            }
             "WorkerService.Work" => self.messages(method),
             "WorkerService.LeaseJobs" => one(
                 Kind::Worker,

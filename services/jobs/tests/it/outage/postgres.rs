@@ -228,6 +228,9 @@ fn calls(callers: &Callers, work: &Work) -> Vec<(&'static str, Call)> {
         ("WatchJobs", Box::pin(watch_refusal(alice.clone()))),
         ("ResubmitJob", refusal!(alice.resubmit_job(resubmission(&queued)))),
         ("CancelJob", refusal!(alice.cancel_job(cancel(&queued)))),
+        ("GetProject", refusal!(alice.get_project(project()))),
+        ("UpdateProject", refusal!(olga.update_project(update(PROJECT, 0, Default::default())))),
+        ("ListProjects", refusal!(alice.list_projects(Default::default()))),
         ("LeaseJobs", refusal!(worker.lease_jobs(lease(1)))),
         ("ExtendLeases", Box::pin(extension_refusal(worker.clone(), extend(&work.held)))),
         ("CompleteJob", refusal!(worker.complete_job(complete(&work.held, json("7"))))),
@@ -236,6 +239,10 @@ fn calls(callers: &Callers, work: &Work) -> Vec<(&'static str, Call)> {
         ("CompleteKey", refusal!(memory.complete_key(complete_key("begun", work.token)))),
         ("GetKey", refusal!(memory.get_key(pb::GetKeyRequest { scope }))),
     ]
+}
+
+fn project() -> pb::GetProjectRequest {
+    pb::GetProjectRequest { project_id: PROJECT.to_owned(), ..Default::default() }
 }
 
 fn decision(job_id: &str) -> pb::DecideJobRequest {

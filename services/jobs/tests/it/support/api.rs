@@ -5,6 +5,7 @@ use std::time::Duration;
 use holdfast_proto::jobs::v1 as pb;
 use pb::idempotency_service_client::IdempotencyServiceClient;
 use pb::job_service_client::JobServiceClient;
+use pb::project_service_client::ProjectServiceClient;
 use pb::worker_service_client::WorkerServiceClient;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
@@ -42,6 +43,9 @@ calls! {
     list_approvals: JobServiceClient(ListApprovalsRequest) -> ListApprovalsResponse;
     resubmit_job: JobServiceClient(ResubmitJobRequest) -> ResubmitJobResponse;
     list_job_events: JobServiceClient(ListJobEventsRequest) -> ListJobEventsResponse;
+    get_project: ProjectServiceClient(GetProjectRequest) -> GetProjectResponse;
+    update_project: ProjectServiceClient(UpdateProjectRequest) -> UpdateProjectResponse;
+    list_projects: ProjectServiceClient(ListProjectsRequest) -> ListProjectsResponse;
     lease_jobs: WorkerServiceClient(LeaseJobsRequest) -> LeaseJobsResponse;
     extend_leases: WorkerServiceClient(ExtendLeasesRequest) -> ExtendLeasesResponse;
     complete_job: WorkerServiceClient(CompleteJobRequest) -> CompleteJobResponse;

@@ -147,6 +147,17 @@ pub fn cancel(job_id: &str) -> pb::CancelJobRequest {
     pb::CancelJobRequest { job_id: job_id.to_owned(), reason: "not needed".to_owned(), idempotency_key: fresh_key() }
 }
 
+/// The whole settings of a project, over the version that was read.
+pub fn update(project: &str, expected_version: u64, settings: pb::ProjectSettings) -> pb::UpdateProjectRequest {
+    let project_id = project.to_owned();
+    pb::UpdateProjectRequest { project_id, expected_version, settings: Some(settings), ..Default::default() }
+}
+
+/// Settings with the policy of one intent.
+pub fn policy(policy: pb::IntentPolicy) -> pb::ProjectSettings {
+    pb::ProjectSettings { intents: vec![policy], ..Default::default() }
+}
+
 pub fn list() -> pb::ListJobsRequest {
     pb::ListJobsRequest { project_id: PROJECT.to_owned(), ..Default::default() }
 }

@@ -146,6 +146,11 @@ impl World {
         self.caller(user(name, tenant))
     }
 
+    /// A person who may do everything, in one tenant.
+    pub fn owner(&self, name: &str, tenant: &TenantId) -> Api {
+        self.caller(TokenSpec::user(actor(name), tenant.clone(), Role::Owner))
+    }
+
     pub fn worker(&self, name: &str, tenant: &TenantId) -> Api {
         self.caller(worker(name, tenant))
     }

@@ -24,7 +24,9 @@ const TABLES: [&str; 14] = [
     "job_waits",
     "jobs",
     "outbox",
+    "project_changes",
     "project_intake",
+    "project_settings",
     "project_slots",
 ];
 
@@ -100,7 +102,11 @@ impl Walk {
             )
             .await?;
         let named = moves().map(|(job_id, seq, state): (String, i64, String)| (job_id, seq, format!("job.{state}")));
-        assert_eq!(events, named.collect::<Vec<_>>());
+        let changes = side.model.weights.iter().flat_map(|(project, weights)| {
+            let key = format!("project:{}/{project}", side.tenant);
+            (1..=weights.len() as i64).map(move |version| (key.clone(), version, "project.settings_changed".to_owned()))
+        });
+        assert_eq!(events, named.chain(changes).collect::<Vec<_>>());
         Ok(())
     }
 
@@ -142,6 +148,21 @@ impl Walk {
 
     async fn check_projects(&self, side: &Side) -> Result<()> {
         let (mut submitted, mut taken) = (BTreeMap::new(), BTreeMap::new());
+        for (project, weights) in &side.model.weights {
+            taken.insert(project.clone(), (0, 0));
+            let settings: Vec<(i64, i32)> = sqlx::query_as(
+                "SELECT version, weight FROM jobs.project_settings WHERE tenant_id = $1 AND project_id = $2 \
+                 UNION ALL SELECT version, (settings->>'weight')::int4 FROM jobs.project_changes \
+                 WHERE tenant_id = $1 AND project_id = $2 ORDER BY 1",
+            )
+            .bind(side.tenant.as_str())
+            .bind(project)
+            .fetch_all(self.world.db.admin())
+            .await?;
+            let mut expected: Vec<(i64, i32)> = (1..).zip(weights.iter().copied()).collect();
+            expected.extend(expected.last().copied());
+            assert_eq!(settings, expected, "the latest stands in both");
+        }
         for job in side.model.jobs.values() {
             *submitted.entry(job.key.project.clone()).or_insert(0_i64) += 1;
             let (running, dequeued) = taken.entry(job.key.project.clone()).or_insert((0_i32, 0_i64));

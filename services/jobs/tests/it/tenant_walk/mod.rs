@@ -10,6 +10,7 @@ mod approvals;
 mod jobs;
 mod keys;
 mod model;
+mod projects;
 mod session;
 mod side;
 mod work;
@@ -50,9 +51,12 @@ enum Step {
     Reserve,
     CompleteKey,
     GetKey,
+    UpdateProject,
+    GetProject,
+    ListProjects,
 }
 
-const ALL: [Step; 18] = [
+const ALL: [Step; 21] = [
     Step::Submit,
     Step::SubmitBatch,
     Step::Get,
@@ -71,6 +75,9 @@ const ALL: [Step; 18] = [
     Step::Reserve,
     Step::CompleteKey,
     Step::GetKey,
+    Step::UpdateProject,
+    Step::GetProject,
+    Step::ListProjects,
 ];
 
 struct Walk {
@@ -111,6 +118,9 @@ impl Walk {
             Step::Reserve => self.reserve(own).await,
             Step::CompleteKey => self.complete_key(own).await,
             Step::GetKey => self.get_key(own).await,
+            Step::UpdateProject => self.update_project(own).await,
+            Step::GetProject => self.get_project(own).await,
+            Step::ListProjects => self.list_projects(own).await,
         }
     }
 

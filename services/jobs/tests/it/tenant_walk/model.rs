@@ -61,6 +61,8 @@ pub enum Submission {
 pub struct Model {
     pub jobs: BTreeMap<String, Job>,
     pub keys: BTreeMap<Key, Use>,
+    /// The weights that each project was given, one a version.
+    pub weights: BTreeMap<String, Vec<i32>>,
 }
 
 impl Model {

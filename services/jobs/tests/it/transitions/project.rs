@@ -15,7 +15,7 @@ use holdfast_jobs::domain::submission::{HumanLimits, KeyScope, Submission};
 use holdfast_jobs::domain::transition::{self, Cause, Command, Presented, Refusal, Take, Transition};
 use holdfast_jobs::store::answers::{Asked as AskedBefore, answers_recorded};
 use holdfast_jobs::store::approvals::{approval_insert, approvals_list};
-use holdfast_jobs::store::claim::{Cursor, RunningLimits, Wanted, candidates_scan};
+use holdfast_jobs::store::claim::{RunningLimits, Wanted, candidates_scan};
 use holdfast_jobs::store::dependencies::{Open, dependencies_insert};
 use holdfast_jobs::store::lease::{Extension, leases_extend_if_held};
 use holdfast_jobs::store::maintenance::{delayed_promote_if_due, leases_expired_lock};
@@ -186,7 +186,7 @@ impl<'s> Project<'s> {
         };
         let limits = RunningLimits { default: self.running_max, ..RunningLimits::default() };
         let mut tx = self.store.app.begin(&self.scope(), None).await?;
-        let found = candidates_scan(&mut tx, &wanted, &Cursor::default(), &limits, jobs_max as i64).await?;
+        let found = candidates_scan(&mut tx, &wanted, &limits, jobs_max as i64).await?;
         let found_ids = found.locked.job_ids.iter().copied().map(JobId::from_uuid);
         let found_ready: Vec<_> = found_ids.zip(found.queued_since.iter().copied()).collect();
         agreed(offered, found_ready.clone()).context("which jobs are ready")?;
