@@ -74,12 +74,10 @@ impl Error {
                 reason,
                 Reason::Req408Deadline | Reason::Infra503DependencyDown | Reason::Internal500Unexpected
             ),
-            ErrorKind::Foreign | ErrorKind::RefusedByNewer(_) => {
-                matches!(
-                    self.code,
-                    Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown | Code::Internal
-                )
-            }
+            ErrorKind::Foreign | ErrorKind::RefusedByNewer(_) => matches!(
+                self.code,
+                Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown | Code::Internal
+            ),
             ErrorKind::Lost => true,
             ErrorKind::Unreachable | ErrorKind::NoToken | ErrorKind::Invalid => false,
         }
@@ -114,8 +112,9 @@ impl Error {
     pub(crate) fn of_status(status: Status) -> Self {
         let kind = if is_connect_error(&status) {
             ErrorKind::Unreachable
-        } else if status.source().is_some() {
-            // Made on this side: of what the other side says nothing but bytes arrives.
+        } else if status.source().is_some() || matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded) {
+            // Made on this side: of what the other side says nothing but bytes arrives. Or whoever stands there has given
+            // up at the deadline of the request, as tonic's own servers do: what became of it is known as little.
             ErrorKind::Lost
         } else {
             ErrorKind::Foreign
@@ -307,6 +306,9 @@ mod tests {
         let proxy = Error::of_status(Status::unavailable("502 Bad Gateway"));
         assert!(proxy.kind == ErrorKind::Foreign && proxy.is_ambiguous() && proxy.is_retryable());
         assert!(!Error::of_status(Status::unimplemented("no such method")).is_ambiguous());
+        for given_up in [Status::cancelled("Timeout expired"), Status::deadline_exceeded("")] {
+            assert_eq!(Error::of_status(given_up).kind, ErrorKind::Lost);
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ const HOT: &[(&str, &[LookUp])] = &[
         ],
     ),
     ("key_heads_in_window", &[("head", HEAD_KEY), ("job", &["job_id"])]),
-    ("watch_events", &[("event", &["job_id", "seq"]), ("job", &["job_id"])]),
+    ("watch_events", &[("history", &["job_id", "seq"]), ("job", &["job_id"])]),
     ("watch_recorded", &[("event", &["outbox_id"])]),
     // A comparison of rows is not written with a bracket in front of each column.
     ("watch_behind", &[("published", &["tenant_id", "project_id", "shard"])]),
