@@ -97,6 +97,7 @@ impl Stack {
             .env(variable("AUTH__ISSUER"), ISSUER)
             .env(variable("AUTH__AUDIENCE"), AUDIENCE)
             .env(variable("AUTH__KEYS_FILE"), key_set.display())
+            .env(variable("RATES__USERS_PER_MINUTE"), 0)
             .env(variable("LIMITS__RUNNING_PER_PROJECT"), running_per_project)
             .env(variable("LIMITS__PROJECT_DEPTH_SOFT"), DEPTH_LIMIT)
             .env(variable("LIMITS__PROJECT_DEPTH_HARD"), DEPTH_LIMIT)

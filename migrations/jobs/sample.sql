@@ -37,6 +37,16 @@ SELECT job_id, jobs.uuid7_floor(created_at - interval '1 minute'), tenant_id, 'b
 
 INSERT INTO jobs.job_settlements (settlement_id, job_id, tenant_id, after_job_id)
 SELECT gen_random_uuid(), job_id, tenant_id, '00000000-0000-0000-0000-000000000000' FROM jobs.jobs;
+INSERT INTO jobs.model_usage (job_id, idempotency_key, tenant_id, project_id, user_id, provider, model, input_tokens, output_tokens,
+    cost_micro_usd, actor_id, recorded_at, request_id, traceparent)
+SELECT job_id, 'sample-1', tenant_id, project_id, actor_id, 'sample', 'sample', 1, 1, 1, 'rehearsal', created_at, 'rehearsal', ''
+FROM jobs.jobs;
+
+INSERT INTO jobs.job_usage (job_id, tenant_id, project_id, tokens, cost_micro_usd, entries)
+SELECT job_id, tenant_id, project_id, 2, 1, 1 FROM jobs.jobs;
+
+INSERT INTO jobs.budget_usage (tenant_id, scope, scope_id, period_start, period_end, tokens, cost_micro_usd, entries)
+VALUES ('sample', 'project', 'sample', date_trunc('day', now()), date_trunc('day', now()) + interval '1 day', 2, 1, 1);
 
 INSERT INTO jobs.project_intake (tenant_id, project_id, submitted, infra_submitted) VALUES ('sample', 'sample', 1, 0);
 INSERT INTO jobs.project_slots (tenant_id, project_id, running, dequeued, infra_dequeued) VALUES ('sample', 'sample', 0, 0, 0);

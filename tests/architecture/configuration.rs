@@ -27,6 +27,10 @@ pub fn differences(root: &Path) -> Vec<String> {
             collect(&read(format!("crates/{shared}/src/config.rs")), &mut structs);
         }
         collect(&read(format!("services/{service}/src/config.rs")), &mut structs);
+        // Sections that have a file of their own.
+        for file in fs::read_dir(root.join(format!("services/{service}/src/config"))).into_iter().flatten().flatten() {
+            collect(&fs::read_to_string(file.path()).expect("a source file is text"), &mut structs);
+        }
         let (keys, rows) = (keys(&structs, "Config", ""), rows(&page, service));
         found.extend(keys.difference(&rows).map(|key| format!("{PAGE} lacks {key} of {service}")));
         found.extend(rows.difference(&keys).map(|key| format!("{PAGE} has {key}, which {service} does not read")));

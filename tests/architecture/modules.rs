@@ -22,13 +22,14 @@ const RULES: &[Rules] = &[
             ("rpc", &["wire", "app", "metrics", "error"]),
             // What it converts: requests into what the use cases ask for, their answers into responses.
             ("wire", &["domain", "app", "store"]),
-            ("app", &["domain", "store", "hints", "metrics", "error"]),
+            ("app", &["domain", "store", "hints", "counters", "metrics", "error"]),
             ("tasks", &["app", "domain", "store", "config", "metrics"]),
             // Which of its statements are timed.
             ("store", &["domain", "metrics"]),
             ("domain", &[]),
             // What it carries from instance to instance.
             ("hints", &["app"]),
+            ("counters", &["domain"]),
             ("metrics", &["domain"]),
             ("error", &["domain"]),
             ("config", &["app", "domain", "store"]),
@@ -41,10 +42,10 @@ const RULES: &[Rules] = &[
             ("prost_types", &["rpc", "wire"]),
             ("holdfast_proto", &["rpc", "wire"]),
             ("sqlx", &["store"]),
-            ("fred", &["hints"]),
+            ("fred", &["hints", "counters"]),
             // Its configuration is part of the service's.
-            ("holdfast_redis", &["hints", "config"]),
-            ("tokio", &["rpc", "app", "hints", "tasks"]),
+            ("holdfast_redis", &["hints", "counters", "config"]),
+            ("tokio", &["rpc", "app", "hints", "counters", "tasks"]),
             ("holdfast_pg", &["app", "store", "tasks", "config", "error"]),
             ("holdfast_runtime", &["rpc", "tasks", "access", "config"]),
         ],

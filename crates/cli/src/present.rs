@@ -98,6 +98,7 @@ pub(crate) fn job_json(job: &Job) -> Value {
             .map_or(Value::Null, |progress| json!({ "percent": progress.percent, "note": progress.note })),
     );
     put("timed_out_clock", job.timed_out_clock.as_str().into());
+    put("exceeded_budget", job.exceeded_budget.as_str().into());
     put("worker_id", job.worker_id.as_str().into());
     put("lease_expires_at", time(job.lease_expires_at.as_ref()).into());
     put("run_ms", job.run_ms.into());
@@ -139,6 +140,7 @@ pub(crate) fn job_table(job: &Job) -> Table {
         table.field("last failure", format!("{}: {}", failure.code, failure.message));
     }
     table.field("clock run out", &job.timed_out_clock);
+    table.field("exceeded budget", &job.exceeded_budget);
     table.field("created", time(job.created_at.as_ref()));
     table.field("run after", time(job.run_after.as_ref()));
     table.field("next attempt", time(job.next_attempt_at.as_ref()));

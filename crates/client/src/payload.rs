@@ -38,7 +38,12 @@ impl JobExt for pb::Job {
     fn is_final(&self) -> bool {
         matches!(
             self.state(),
-            JobState::Done | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Rejected
+            JobState::Done
+                | JobState::Failed
+                | JobState::TimedOut
+                | JobState::Cancelled
+                | JobState::Rejected
+                | JobState::BudgetExceeded
         )
     }
 

@@ -34,6 +34,7 @@ event_data! {
     JobDeferred = "job.deferred", version 1;
     JobRejected = "job.rejected", version 1;
     TableRowCountPassed = "operations.table_row_count.passed", version 1;
+    JobBudgetExceeded = "job.budget_exceeded", version 1;
     HitlReminderSent = "hitl.reminder.sent", version 1;
     ProjectSettingsChanged = "project.settings_changed", version 1;
 }

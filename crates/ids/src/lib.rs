@@ -9,7 +9,7 @@ mod name;
 mod request;
 mod unique;
 
-pub use name::{ActorId, IdempotencyKey, Intent, ProjectId, TenantId, WorkerId};
+pub use name::{ActorId, IdempotencyKey, Intent, ModelName, ProjectId, ProviderName, TenantId, WorkerId};
 pub use request::RequestId;
 pub use unique::{ApprovalId, EventId, JobId, LeaseId, LedgerId};
 

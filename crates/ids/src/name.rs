@@ -135,6 +135,14 @@ names! {
         "worker id", 128, "letters, digits, '.', '_', ':', '/' and '-', beginning with a letter or digit",
         alphanumeric, worker_word
     }
+    /// Who runs a model.
+    ProviderName {
+        "provider", 64, "letters, digits, '.', '_', ':', '/' and '-', beginning with a letter or digit", alphanumeric, worker_word
+    }
+    /// A model, as its provider names it.
+    ModelName {
+        "model", 128, "letters, digits, '.', '_', ':', '/' and '-', beginning with a letter or digit", alphanumeric, worker_word
+    }
     /// The principal of a verified token.
     ActorId { "actor id", 256, PRINTABLE, printable, printable }
     /// The client's name for one intended effect.

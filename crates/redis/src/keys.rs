@@ -4,10 +4,14 @@
 //! |---|---|
 //! | `{<prefix>:<domain>:<shard>}:events` | the stream of a shard |
 //! | `{<prefix>:<domain>:<shard>}:head` | beside it, in the same slot: the epoch, life and last entry of the stream |
+//! | `<prefix>:budget:<scope>:<tenant>:<since>:<id>` | what is counted for a budget in a period |
+//! | `<prefix>:budgets:exceeded` | the budgets that are exceeded |
+//! | `<prefix>:rate:<tenant>:<actor>` | the rate of a caller |
 //! | `<prefix>:wake:outbox:<domain>` | hint: an outbox has new rows |
 //! | `<prefix>:wake:ready:<domain>` | hint: work became ready |
 //! | `<prefix>:wake:revoked:<domain>` | hint: a lease was revoked, with its id |
 //! | `<prefix>:wake:projects:<domain>` | hint: settings of a project were changed |
+//! | `<prefix>:wake:budgets:<domain>` | hint: a budget was exceeded |
 
 use std::sync::Arc;
 
@@ -49,6 +53,19 @@ impl Keys {
         StreamKeys { events: format!("{tag}:events"), head: format!("{tag}:head") }
     }
 
+    /// `since`: the day on which the period begins. The id comes last: it may hold what separates.
+    pub fn budget(&self, scope: &str, tenant: &str, since: &str, id: &str) -> String {
+        format!("{}:budget:{scope}:{tenant}:{since}:{id}", self.prefix)
+    }
+
+    pub fn budgets_exceeded(&self) -> String {
+        format!("{}:budgets:exceeded", self.prefix)
+    }
+
+    pub fn rate(&self, tenant: &str, actor: &str) -> String {
+        format!("{}:rate:{tenant}:{actor}", self.prefix)
+    }
+
     pub fn wake_outbox(&self, domain: &str) -> String {
         format!("{}:wake:outbox:{domain}", self.prefix)
     }
@@ -64,6 +81,10 @@ impl Keys {
     pub fn wake_projects(&self, domain: &str) -> String {
         format!("{}:wake:projects:{domain}", self.prefix)
     }
+
+    pub fn wake_budgets(&self, domain: &str) -> String {
+        format!("{}:wake:budgets:{domain}", self.prefix)
+    }
 }
 
 #[cfg(test)]
@@ -78,12 +99,24 @@ mod tests {
     }
 
     #[test]
+    fn no_two_callers_and_no_two_budgets_share_a_key() {
+        let keys = Keys::new("hf:test").unwrap();
+        assert_eq!(keys.rate("acme", "oidc:alice"), "hf:test:rate:acme:oidc:alice");
+        assert_eq!(
+            keys.budget("user", "acme", "20260203", "oidc:alice"),
+            "hf:test:budget:user:acme:20260203:oidc:alice"
+        );
+        assert_ne!(keys.budget("user", "acme", "20260203", "a"), keys.budget("user", "acme", "20260204", "a"));
+    }
+
+    #[test]
     fn channels_carry_the_prefix() {
         let keys = Keys::new("hf:test").unwrap();
         assert_eq!(keys.wake_outbox("jobs"), "hf:test:wake:outbox:jobs");
         assert_eq!(keys.wake_ready("jobs"), "hf:test:wake:ready:jobs");
         assert_eq!(keys.wake_revoked("jobs"), "hf:test:wake:revoked:jobs");
         assert_eq!(keys.wake_projects("jobs"), "hf:test:wake:projects:jobs");
+        assert_eq!(keys.wake_budgets("jobs"), "hf:test:wake:budgets:jobs");
     }
 
     #[test]

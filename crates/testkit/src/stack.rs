@@ -134,7 +134,8 @@ impl Stack {
             jobs: 1,
             relays: 1,
             jobs_config: JOBS_CONFIG.to_owned(),
-            jobs_env: Vec::new(),
+            // Tests submit as people, and not at the pace of people.
+            jobs_env: vec![("HOLDFAST_JOBS__RATES__USERS_PER_MINUTE".to_owned(), "0".to_owned())],
             relay_env: Vec::new(),
         }
     }

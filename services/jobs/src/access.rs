@@ -38,6 +38,11 @@ const fn ledger(method: &'static str) -> Access {
     Access { method, kinds: &[Service, Agent], roles: &[] }
 }
 
+/// Those who do the work or have it done, of which people do neither by themselves.
+const fn report(method: &'static str) -> Access {
+    Access { method, kinds: &[Worker, Agent, Service], roles: &[] }
+}
+
 pub const ACCESS: &[Access] = &[
     submit("/holdfast.jobs.v1.JobService/SubmitJob"),
     submit("/holdfast.jobs.v1.JobService/BatchSubmitJobs"),
@@ -57,6 +62,8 @@ pub const ACCESS: &[Access] = &[
     work("/holdfast.jobs.v1.WorkerService/ExtendLeases"),
     work("/holdfast.jobs.v1.WorkerService/CompleteJob"),
     work("/holdfast.jobs.v1.WorkerService/FailJob"),
+    report("/holdfast.jobs.v1.UsageService/RecordUsage"),
+    read("/holdfast.jobs.v1.UsageService/GetBudget"),
     ledger("/holdfast.jobs.v1.IdempotencyService/ReserveKey"),
     ledger("/holdfast.jobs.v1.IdempotencyService/CompleteKey"),
     ledger("/holdfast.jobs.v1.IdempotencyService/GetKey"),

@@ -1,6 +1,7 @@
 //! What the service is configured with. Read from a TOML file and HOLDFAST_JOBS__SECTION__KEY, checked at start: a value
 //! that cannot be right is refused by its name.
 
+mod budgets;
 mod check;
 mod data;
 
@@ -12,6 +13,8 @@ use holdfast_ids::{Intent, ProjectId, TenantId};
 use holdfast_pg::{DatabaseUrl, coalescer};
 use holdfast_redis::RedisConfig;
 use serde::Deserialize;
+
+pub use self::budgets::{Budgets, Rates};
 
 use crate::app::limits::{
     ApprovalLimits, Batches, DepthLimits, DispatchLimits, Fairness, GrowthLimits, IntentTerms, Intents, Limits,
@@ -42,6 +45,10 @@ pub struct Config {
     pub fairness: FairnessConfig,
     #[serde(default)]
     pub approvals: Approvals,
+    #[serde(default)]
+    pub budgets: Budgets,
+    #[serde(default)]
+    pub rates: Rates,
     #[serde(default)]
     pub retries: Retries,
     /// Terms of single intents; what one leaves out is as for all.
@@ -314,6 +321,8 @@ pub struct Tasks {
     pub settle_period_ms: u64,
     /// How often it is made certain that nothing of it was never noted.
     pub settle_check_period_ms: u64,
+    pub budget_sweep_period_ms: u64,
+    pub budget_counters_period_ms: u64,
     pub partitions_period_ms: u64,
     pub partition_weeks_ahead: i32,
     pub outbox_ring_period_ms: u64,
@@ -339,6 +348,8 @@ impl Default for Tasks {
             max_age_period_ms: 60_000,
             settle_period_ms: 1000,
             settle_check_period_ms: 60_000,
+            budget_sweep_period_ms: 1000,
+            budget_counters_period_ms: 30_000,
             partitions_period_ms: HOUR_MS,
             partition_weeks_ahead: 4,
             outbox_ring_period_ms: 60_000,
@@ -366,7 +377,8 @@ impl Tasks {
         partitions_period_ms => partitions_period, outbox_ring_period_ms => outbox_ring_period, outbox_slot_age_ms => outbox_slot_age, outbox_keep_ms => outbox_keep,
         outbox_pending_period_ms => outbox_pending_period, growth_period_ms => growth_period,
         growth_gauges_period_ms => growth_gauges_period,
-        project_settings_period_ms => project_settings_period
+        project_settings_period_ms => project_settings_period,
+        budget_sweep_period_ms => budget_sweep_period, budget_counters_period_ms => budget_counters_period
     }
 }
 
@@ -400,6 +412,8 @@ impl Config {
                 production: self.approvals.production,
                 reminder_every: Duration::from_millis(self.approvals.reminder_period_ms),
             },
+            budgets: self.budgets.limits(),
+            rates: self.rates.limits(),
             workers: self.workers.iter().map(WorkerConfig::grant).collect(),
             platform_tenant: TenantId::parse(&self.limits.platform_tenant).map_err(bad_tenant)?,
             batches: self.batches.limits(),
@@ -480,6 +494,12 @@ impl BatchesConfig {
         let of = |lanes| coalescer::Limits { items_max: self.items_max, bytes_max: self.bytes_max, lanes };
         // Reads are bounded by what they may bring back: a payload and a result each.
         let reads = coalescer::Limits { items_max: 32, bytes_max: usize::MAX, lanes: 4 };
-        Batches { submissions: of(self.submission_lanes), reads, answers: of(self.answer_lanes), extensions: of(1) }
+        Batches {
+            submissions: of(self.submission_lanes),
+            reads,
+            answers: of(self.answer_lanes),
+            extensions: of(1),
+            usage: of(1),
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! Wake-ups: inside the instance by notification, between instances over Redis pub/sub. Hints may be lost; whoever waits
-//! for one also polls. The only module that knows Redis.
+//! for one also polls. With `counters` the only module that knows Redis.
 
 mod streams;
 
@@ -20,12 +20,14 @@ const OUTBOX_INTERVAL: Duration = Duration::from_millis(5);
 /// Slower: an instance hears its own hints too, and each costs it a claim that finds nothing.
 const READY_INTERVAL: Duration = Duration::from_millis(25);
 const SETTINGS_INTERVAL: Duration = Duration::from_millis(25);
+const BUDGETS_INTERVAL: Duration = Duration::from_millis(25);
 
 pub struct Hints {
     outbox: Waker,
     ready: Waker,
     revoked: Messenger,
     settings: Waker,
+    budgets: Waker,
     wakes: Wakes,
 }
 
@@ -51,6 +53,7 @@ impl Hints {
             ready: redis.waker(keys.wake_ready(DOMAIN), READY_INTERVAL),
             revoked: redis.messenger(keys.wake_revoked(DOMAIN)),
             settings: redis.waker(keys.wake_projects(DOMAIN), SETTINGS_INTERVAL),
+            budgets: redis.waker(keys.wake_budgets(DOMAIN), BUDGETS_INTERVAL),
             wakes: Wakes::default(),
         }
     }
@@ -71,6 +74,11 @@ impl Hints {
         self.revoked.send(format!("{job_id} {lease_id}"));
     }
 
+    /// A budget was exceeded.
+    pub fn budgets(&self) {
+        self.budgets.wake();
+    }
+
     /// The settings of a project have changed.
     pub fn settings(&self) {
         self.settings.wake();
@@ -82,12 +90,20 @@ impl Hints {
 }
 
 /// Hears what other instances say, until shutdown.
-pub async fn listen(redis: Redis, wakes: Wakes, revoked: broadcast::Sender<Revoked>, shutdown: CancellationToken) {
+pub async fn listen(
+    redis: Redis,
+    wakes: Wakes,
+    revoked: broadcast::Sender<Revoked>,
+    budgets: Arc<Notify>,
+    shutdown: CancellationToken,
+) {
     let mut ready = redis.listen(redis.keys().wake_ready(DOMAIN));
     let mut ended = redis.listen(redis.keys().wake_revoked(DOMAIN));
     let mut settings = redis.listen(redis.keys().wake_projects(DOMAIN));
+    let mut exceeded = redis.listen(redis.keys().wake_budgets(DOMAIN));
     loop {
         tokio::select! {
+            () = exceeded.woken() => budgets.notify_one(),
             () = ready.woken() => wakes.dispatch.notify_one(),
             () = settings.woken() => wakes.settings.notify_one(),
             heard = ended.heard() => {

@@ -9,6 +9,7 @@
 //! | `domain` | jobs, transitions, retries, hashes: pure |
 //! | `store` | its SQL |
 //! | `tasks` | background work under leadership |
+//! | `counters` | counts of budgets and rates in Redis |
 //! | `hints` | wake-ups, inside and between instances; the reader of the event streams |
 //! | `metrics` | every instrument |
 //! | `config` | what it is configured with |
@@ -17,6 +18,7 @@
 pub mod access;
 pub mod app;
 pub mod config;
+mod counters;
 pub mod domain;
 mod error;
 mod hints;
@@ -38,9 +40,12 @@ use holdfast_runtime::{Health, HttpServer, Need, Server, Shutdown};
 use holdfast_telemetry::Metrics;
 use tokio::sync::{Notify, broadcast};
 
+use crate::app::budgets::Board;
 use crate::app::in_force::InForce;
+use crate::app::throttle::OwnRates;
 use crate::app::{App, Core, OutboxGauge};
 use crate::config::Config;
+use crate::counters::Counters;
 use crate::hints::Hints;
 
 const SERVICE: &str = "holdfast-jobs";
@@ -65,7 +70,9 @@ pub async fn run(config: Config, scrape: Metrics, shutdown: Shutdown) -> anyhow:
         let app = App::new(core.clone());
         let mut tasks = TaskSet::new(&shutdown);
         tasks::start(&core, &config.tasks, &uuid::Uuid::now_v7().to_string(), &mut tasks);
-        tokio::spawn(hints::listen(redis.clone(), core.hints.wakes(), core.revoked.clone(), shutdown.token()));
+        let (wakes, budgets) = (core.hints.wakes(), core.budgets.wake());
+        tokio::spawn(hints::listen(redis.clone(), wakes, core.revoked.clone(), budgets, shutdown.token()));
+        tokio::spawn(core.clone().watch_budgets(shutdown.token()));
         tokio::spawn(tasks::follow_settings(core.clone(), config.tasks.project_settings_period(), shutdown.token()));
         tokio::spawn(app.dispatcher.clone().run(shutdown.token()));
         tokio::spawn(app::settle::run(core.clone(), shutdown.token()));
@@ -110,6 +117,9 @@ fn core(config: &Config, redis: &Redis) -> anyhow::Result<Core> {
         encode_mark_passed: wire::event::encode_mark_passed,
         encode_change: wire::event::encode_change,
         hints: Hints::new(redis),
+        counters: Counters::new(redis),
+        budgets: Board::default(),
+        rates: OwnRates::default(),
         outbox: OutboxGauge::default(),
         in_force: InForce::default(),
         revoked: broadcast::channel(REVOKED_WAITING_MAX).0,

@@ -7,15 +7,31 @@ use std::time::Instant;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::domain::approval::Decision;
+use crate::domain::budget::{BudgetScope, Spent};
 use crate::domain::job::{StateName, Time};
 
 pub(crate) fn describe() {
     describe_counter!("jobs_submitted_total", "Jobs queued; replays not counted");
     describe_counter!("jobs_matched_total", "Jobs leased in the transaction of their submission");
-    describe_counter!("jobs_submissions_refused_total", "Submissions refused, by cause: outbox, depth, residency");
+    describe_counter!(
+        "jobs_submissions_refused_total",
+        "Submissions refused, by cause: outbox, depth, residency, rate, budget, budgets_unknown"
+    );
     describe_counter!("jobs_queue_soft_limit_total", "Batches that found a queue over its soft limit");
     describe_counter!("jobs_stale_answers_refused_total", "Answers of workers that no longer held the lease");
     describe_counter!("jobs_swept_total", "Jobs moved because a time was over, by the sweep that found them");
+    describe_counter!("jobs_usage_recorded_total", "Reports of usage recorded; replays not counted");
+    describe_counter!("jobs_budget_exceeded_total", "Jobs ended because a budget was exceeded, by scope");
+    describe_counter!(
+        "jobs_budget_drift_total",
+        "Counters in Redis found to differ from PostgreSQL, by direction: low, high"
+    );
+    describe_gauge!(
+        "jobs_budget_drift_tokens",
+        "Tokens by which counters differed, all together, at the last comparison"
+    );
+    describe_gauge!("jobs_budget_drift_micro_usd", "Millionths of a US dollar by which counters differed, likewise");
+    describe_gauge!("jobs_budgets_exceeded", "Budgets that are exceeded, at the last comparison");
     describe_counter!("jobs_decisions_total", "Decisions about jobs of tier C, by decision");
     describe_counter!("jobs_settled_total", "Blocked jobs that moved on by what they waited for, by state");
     describe_counter!("jobs_claims_failed_total", "Claims that failed");
@@ -69,6 +85,26 @@ pub(crate) fn decided(decision: Decision) {
 
 pub(crate) fn settled(state: StateName) {
     counter!("jobs_settled_total", "state" => state.as_str()).increment(1);
+}
+
+pub(crate) fn usage_recorded(reports: usize) {
+    counter!("jobs_usage_recorded_total").increment(reports as u64);
+}
+
+pub(crate) fn budget_exceeded(scope: BudgetScope) {
+    counter!("jobs_budget_exceeded_total", "scope" => scope.as_str()).increment(1);
+}
+
+/// How the counters compared: how many were too low and too high, and by how much they differed in all.
+pub(crate) fn budget_drift(low: u64, high: u64, by: Spent) {
+    counter!("jobs_budget_drift_total", "direction" => "low").increment(low);
+    counter!("jobs_budget_drift_total", "direction" => "high").increment(high);
+    gauge!("jobs_budget_drift_tokens").set(by.tokens as f64);
+    gauge!("jobs_budget_drift_micro_usd").set(by.cost_micro_usd as f64);
+}
+
+pub(crate) fn budgets_exceeded(budgets: usize) {
+    gauge!("jobs_budgets_exceeded").set(budgets as f64);
 }
 
 pub(crate) fn claim_failed() {

@@ -16,6 +16,8 @@ enum Repeated {
     Reservation,
     /// A completion names the grant that it completes.
     UnderToken,
+    /// The version that it is asked for under finds the first change.
+    UnderVersion,
     /// Not a call of this crate: sessions repeat answers under their leases.
     NotCalled,
 }
@@ -30,6 +32,12 @@ const METHODS: &[(&str, Repeated)] = &[
     ("DecideJob", Repeated::UnderKey),
     ("ListApprovals", Repeated::Read),
     ("ResubmitJob", Repeated::UnderKey),
+    ("WatchJobs", Repeated::Read),
+    ("GetProject", Repeated::Read),
+    ("UpdateProject", Repeated::UnderVersion),
+    ("ListProjects", Repeated::Read),
+    ("RecordUsage", Repeated::NotCalled),
+    ("GetBudget", Repeated::NotCalled),
     ("ReserveKey", Repeated::Reservation),
     ("CompleteKey", Repeated::UnderToken),
     ("GetKey", Repeated::Read),
@@ -56,6 +64,7 @@ fn every_method_that_is_called_can_be_called_again() {
             items.unwrap_or(request).get_field_by_name(field).is_some()
         };
         assert_eq!(has("idempotency_key"), *repeated == Repeated::UnderKey, "{}", method.name());
+        assert_eq!(has("expected_version"), *repeated == Repeated::UnderVersion, "{}", method.name());
         assert_eq!(has("token"), *repeated == Repeated::UnderToken, "{}", method.name());
         assert!(*repeated == Repeated::NotCalled || !method.is_client_streaming(), "{}", method.name());
     }

@@ -30,6 +30,8 @@ pub const CATALOGUE: &[(Reason, &str, i32, bool)] = &[
     (Reason::Policy403Denied, "POLICY_403_DENIED", 7, false),
     (Reason::Project409VersionConflict, "PROJECT_409_VERSION_CONFLICT", 10, false),
     (Reason::Rate429Throttled, "RATE_429_THROTTLED", 8, true),
+    (Reason::Budget429Limit, "BUDGET_429_LIMIT", 8, true),
+    (Reason::Budget409Exceeded, "BUDGET_409_EXCEEDED", 9, false),
     (Reason::Infra503DependencyDown, "INFRA_503_DEPENDENCY_DOWN", 14, true),
     (Reason::Infra503Draining, "INFRA_503_DRAINING", 14, true),
     (Reason::Internal500Unexpected, "INTERNAL_500_UNEXPECTED", 13, false),

@@ -63,8 +63,12 @@ pub enum Reason {
     Policy403Denied = 43,
     /// The settings of the project are not at the version that the caller has read.
     Project409VersionConflict = 45,
-    /// Too many calls from this caller, or too many watches of this instance.
+    /// More submissions of this caller than its class may make in a minute, or too many watches of this instance.
     Rate429Throttled = 50,
+    /// A budget that the job would draw on is exceeded until it resets.
+    Budget429Limit = 51,
+    /// The job on whose behalf this one would be done ended because it exceeded a budget.
+    Budget409Exceeded = 52,
     /// A store or another service that this call needs cannot be reached now.
     Infra503DependencyDown = 60,
     /// This instance is shutting down; the next one will answer.
@@ -108,6 +112,8 @@ impl Reason {
             Self::Policy403Denied => "REASON_POLICY_403_DENIED",
             Self::Project409VersionConflict => "REASON_PROJECT_409_VERSION_CONFLICT",
             Self::Rate429Throttled => "REASON_RATE_429_THROTTLED",
+            Self::Budget429Limit => "REASON_BUDGET_429_LIMIT",
+            Self::Budget409Exceeded => "REASON_BUDGET_409_EXCEEDED",
             Self::Infra503DependencyDown => "REASON_INFRA_503_DEPENDENCY_DOWN",
             Self::Infra503Draining => "REASON_INFRA_503_DRAINING",
             Self::Internal500Unexpected => "REASON_INTERNAL_500_UNEXPECTED",
@@ -153,6 +159,8 @@ impl Reason {
                 Some(Self::Project409VersionConflict)
             }
             "REASON_RATE_429_THROTTLED" => Some(Self::Rate429Throttled),
+            "REASON_BUDGET_429_LIMIT" => Some(Self::Budget429Limit),
+            "REASON_BUDGET_409_EXCEEDED" => Some(Self::Budget409Exceeded),
             "REASON_INFRA_503_DEPENDENCY_DOWN" => Some(Self::Infra503DependencyDown),
             "REASON_INFRA_503_DRAINING" => Some(Self::Infra503Draining),
             "REASON_INTERNAL_500_UNEXPECTED" => Some(Self::Internal500Unexpected),

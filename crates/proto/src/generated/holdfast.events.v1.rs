@@ -276,6 +276,28 @@ pub struct JobCancelled {
     #[prost(int32, tag = "2")]
     pub attempt: i32,
 }
+/// job.budget_exceeded: more was used of a budget that the job draws on than its limit.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobBudgetExceeded {
+    /// "job", "user", "project" or "tenant".
+    #[prost(string, tag = "1")]
+    pub scope: ::prost::alloc::string::String,
+    /// Whose budget: an id of that scope.
+    #[prost(string, tag = "2")]
+    pub scope_id: ::prost::alloc::string::String,
+    /// What ran out: "tokens", or "cost" in millionths of a US dollar.
+    #[prost(string, tag = "3")]
+    pub measure: ::prost::alloc::string::String,
+    #[prost(int64, tag = "4")]
+    pub limit: i64,
+    #[prost(int64, tag = "5")]
+    pub used: i64,
+    /// When the budget begins anew; absent for a job's own.
+    #[prost(message, optional, tag = "6")]
+    pub resets_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(int32, tag = "7")]
+    pub attempt: i32,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobFailure {
     /// The worker's own code, or "lease_lost".

@@ -900,6 +900,9 @@ pub struct Job {
     pub classification: i32,
     #[prost(enumeration = "Residency", tag = "44")]
     pub residency: i32,
+    /// Present in state BUDGET_EXCEEDED: "job", "user", "project" or "tenant", a dot, and "tokens" or "cost".
+    #[prost(string, tag = "50")]
+    pub exceeded_budget: ::prost::alloc::string::String,
 }
 /// One transition of a job, as recorded. Entries are never changed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -969,6 +972,8 @@ pub enum JobState {
     Rejected = 11,
     /// Waits for other jobs to end; blocked_by names them.
     Blocked = 12,
+    /// Final: a budget that it draws on was exceeded; exceeded_budget names it.
+    BudgetExceeded = 13,
 }
 impl JobState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -990,6 +995,7 @@ impl JobState {
             Self::Deferred => "JOB_STATE_DEFERRED",
             Self::Rejected => "JOB_STATE_REJECTED",
             Self::Blocked => "JOB_STATE_BLOCKED",
+            Self::BudgetExceeded => "JOB_STATE_BUDGET_EXCEEDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1008,6 +1014,7 @@ impl JobState {
             "JOB_STATE_DEFERRED" => Some(Self::Deferred),
             "JOB_STATE_REJECTED" => Some(Self::Rejected),
             "JOB_STATE_BLOCKED" => Some(Self::Blocked),
+            "JOB_STATE_BUDGET_EXCEEDED" => Some(Self::BudgetExceeded),
             _ => None,
         }
     }
@@ -1569,9 +1576,10 @@ pub mod job_service_client {
         /// Queues one job, or answers with the job that the same key queued before. Fails with AUTH_403_SCOPE where the token is
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
         /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
-        /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep; JOB_404_NOT_FOUND where a dependency is not there;
-        /// JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it; POLICY_403_DENIED where this deployment may not
-        /// hold such data.
+        /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep, BUDGET_409_EXCEEDED where it ended because it exceeded a budget;
+        /// JOB_404_NOT_FOUND where a dependency is not there; JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it;
+        /// POLICY_403_DENIED where this deployment or the project does not allow it; BUDGET_429_LIMIT where the job would draw on an
+        /// exceeded budget; RATE_429_THROTTLED.
         pub async fn submit_job(
             &mut self,
             request: impl tonic::IntoRequest<super::SubmitJobRequest>,
@@ -1859,9 +1867,10 @@ pub mod job_service_server {
         /// Queues one job, or answers with the job that the same key queued before. Fails with AUTH_403_SCOPE where the token is
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
         /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
-        /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep; JOB_404_NOT_FOUND where a dependency is not there;
-        /// JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it; POLICY_403_DENIED where this deployment may not
-        /// hold such data.
+        /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep, BUDGET_409_EXCEEDED where it ended because it exceeded a budget;
+        /// JOB_404_NOT_FOUND where a dependency is not there; JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it;
+        /// POLICY_403_DENIED where this deployment or the project does not allow it; BUDGET_429_LIMIT where the job would draw on an
+        /// exceeded budget; RATE_429_THROTTLED.
         async fn submit_job(
             &self,
             request: tonic::Request<super::SubmitJobRequest>,
@@ -3389,7 +3398,7 @@ pub mod work_response {
     pub struct Revoked {
         #[prost(message, optional, tag = "1")]
         pub lease: ::core::option::Option<super::LeaseRef>,
-        /// With reason JOB_409_ALREADY_TERMINAL where the job was cancelled or timed out, JOB_409_STALE_FENCE where the lease ran out.
+        /// With reason JOB_409_ALREADY_TERMINAL where the job was cancelled, timed out or exceeded a budget, JOB_409_STALE_FENCE where the lease ran out.
         #[prost(message, optional, tag = "2")]
         pub cause: ::core::option::Option<::tonic_types::Status>,
     }
@@ -4189,6 +4198,605 @@ pub mod worker_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "holdfast.jobs.v1.WorkerService";
     impl<T> tonic::server::NamedService for WorkerServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// One call of a model, or several taken together.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Usage {
+    /// A UUIDv7; the job of the lease when empty.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// Required of workers: the lease under which the model was called. Others leave it out, or name one that the job had.
+    #[prost(message, optional, tag = "2")]
+    pub lease: ::core::option::Option<LeaseRef>,
+    /// What makes the same usage the same, within the job and for good: 1 to 256 printable ASCII characters without spaces.
+    #[prost(string, tag = "3")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    /// 1 to 64 of letters, digits, '.', '\_', ':', '/', '-', beginning with a letter or digit.
+    #[prost(string, tag = "4")]
+    pub provider: ::prost::alloc::string::String,
+    /// 1 to 128 of the same alphabet.
+    #[prost(string, tag = "5")]
+    pub model: ::prost::alloc::string::String,
+    /// 0 to 1,000,000,000.
+    #[prost(int64, tag = "6")]
+    pub input_tokens: i64,
+    /// 0 to 1,000,000,000.
+    #[prost(int64, tag = "7")]
+    pub output_tokens: i64,
+    /// Millionths of a US dollar, 0 to 10,000,000,000.
+    #[prost(int64, tag = "8")]
+    pub cost_micro_usd: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecordUsageRequest {
+    /// 1 to 1,000.
+    #[prost(message, repeated, tag = "1")]
+    pub usages: ::prost::alloc::vec::Vec<Usage>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecordUsageResponse {
+    /// One an item, in the order sent.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<RecordUsageResult>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecordUsageResult {
+    #[prost(oneof = "record_usage_result::Outcome", tags = "1, 2")]
+    pub outcome: ::core::option::Option<record_usage_result::Outcome>,
+}
+/// Nested message and enum types in `RecordUsageResult`.
+pub mod record_usage_result {
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Recorded {
+        /// True where it was recorded before.
+        #[prost(bool, tag = "1")]
+        pub replayed: bool,
+        /// By the database's clock: which day and month it counts in.
+        #[prost(message, optional, tag = "2")]
+        pub recorded_at: ::core::option::Option<::prost_types::Timestamp>,
+        /// As this call left it.
+        #[prost(enumeration = "super::JobState", tag = "3")]
+        pub job_state: i32,
+        /// True where one of the budgets is exceeded: spend no more.
+        #[prost(bool, tag = "4")]
+        pub exceeded: bool,
+        /// The four that the job draws on, as this call left them.
+        #[prost(message, repeated, tag = "5")]
+        pub budgets: ::prost::alloc::vec::Vec<super::Budget>,
+    }
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "1")]
+        Recorded(Recorded),
+        #[prost(message, tag = "2")]
+        Error(::tonic_types::Status),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Budget {
+    #[prost(enumeration = "BudgetScope", tag = "1")]
+    pub scope: i32,
+    /// The job's, the principal's, the project's or the tenant's id.
+    #[prost(string, tag = "2")]
+    pub scope_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub tokens: ::core::option::Option<budget::Amount>,
+    /// In millionths of a US dollar.
+    #[prost(message, optional, tag = "4")]
+    pub cost_micro_usd: ::core::option::Option<budget::Amount>,
+    /// When the count begins anew; absent for a job's.
+    #[prost(message, optional, tag = "5")]
+    pub resets_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// More is used than the limit, of tokens or of money.
+    #[prost(bool, tag = "6")]
+    pub exceeded: bool,
+}
+/// Nested message and enum types in `Budget`.
+pub mod budget {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Amount {
+        #[prost(int64, tag = "1")]
+        pub used: i64,
+        /// Absent where there is no limit.
+        #[prost(int64, optional, tag = "2")]
+        pub limit: ::core::option::Option<i64>,
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBudgetRequest {
+    /// 1 to 64 of a-z, 0-9, '-', '\_', '.', beginning with a letter or digit; the token's tenant when empty.
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "BudgetScope", tag = "2")]
+    pub scope: i32,
+    /// A job's or project's id; a principal's, the caller's own when empty; empty for TENANT.
+    #[prost(string, tag = "3")]
+    pub scope_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBudgetResponse {
+    #[prost(message, optional, tag = "1")]
+    pub budget: ::core::option::Option<Budget>,
+    #[prost(enumeration = "CountSource", tag = "2")]
+    pub source: i32,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BudgetScope {
+    Unspecified = 0,
+    /// Of one job, for all of its life.
+    Job = 1,
+    /// Of a principal, over the jobs that it submitted, a day.
+    User = 2,
+    /// Of a project, a day.
+    Project = 3,
+    /// Of a tenant, a month.
+    Tenant = 4,
+}
+impl BudgetScope {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BUDGET_SCOPE_UNSPECIFIED",
+            Self::Job => "BUDGET_SCOPE_JOB",
+            Self::User => "BUDGET_SCOPE_USER",
+            Self::Project => "BUDGET_SCOPE_PROJECT",
+            Self::Tenant => "BUDGET_SCOPE_TENANT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BUDGET_SCOPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "BUDGET_SCOPE_JOB" => Some(Self::Job),
+            "BUDGET_SCOPE_USER" => Some(Self::User),
+            "BUDGET_SCOPE_PROJECT" => Some(Self::Project),
+            "BUDGET_SCOPE_TENANT" => Some(Self::Tenant),
+            _ => None,
+        }
+    }
+}
+/// Where a count was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CountSource {
+    Unspecified = 0,
+    /// The counter in Redis, which follows PostgreSQL within milliseconds and is compared with it again and again.
+    Redis = 1,
+    /// PostgreSQL, which decides.
+    Postgres = 2,
+}
+impl CountSource {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "COUNT_SOURCE_UNSPECIFIED",
+            Self::Redis => "COUNT_SOURCE_REDIS",
+            Self::Postgres => "COUNT_SOURCE_POSTGRES",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "COUNT_SOURCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "COUNT_SOURCE_REDIS" => Some(Self::Redis),
+            "COUNT_SOURCE_POSTGRES" => Some(Self::Postgres),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod usage_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What jobs use of models, and the budgets that it counts against.
+    ///
+    /// Each job draws on four budgets: its own, for all of its life; its submitter's and its project's, of the day; its tenant's,
+    /// of the month. Days and months are UTC, by the database's clock. A budget is exceeded once more is used than its limit; what
+    /// was used is counted all the same. The job whose usage exceeds a budget ends as BUDGET_EXCEEDED in the same transaction, and
+    /// the other jobs that draw on it and are queued, retrying or running end so within seconds; one that is not to run before the
+    /// budget resets is left. Until then new jobs that would draw on it are refused with BUDGET_429_LIMIT.
+    ///
+    /// Beside the reasons that a method names, any call can fail with AUTH_401\_*, AUTH_403_ROLE, AUTH_403_SCOPE, REQ_400\_*,
+    /// REQ_408_DEADLINE, INFRA_503_DEPENDENCY_DOWN, INFRA_503_DRAINING and INTERNAL_500_UNEXPECTED.
+    #[derive(Debug, Clone)]
+    pub struct UsageServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl UsageServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> UsageServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> UsageServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            UsageServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Records what calls of models have cost. Each item succeeds or fails by itself: with JOB_404_NOT_FOUND;
+        /// JOB_409_STALE_FENCE where the lease named was never one of the job's; AUTH_403_SCOPE where an agent may not submit jobs of
+        /// this intent; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for other usage of the job; REQ_400\_\*. Usage that comes
+        /// after the job has ended, or under a lease that it has lost, is recorded too: the money is spent.
+        pub async fn record_usage(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RecordUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RecordUsageResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.UsageService/RecordUsage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.UsageService", "RecordUsage"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells how a budget stands. A caller asks about its own budget, its projects', and jobs that it may see; about the
+        /// tenant's and other people's where its token is for all projects, AUTH_403_SCOPE otherwise. Fails with JOB_404_NOT_FOUND.
+        pub async fn get_budget(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetBudgetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBudgetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.jobs.v1.UsageService/GetBudget",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.jobs.v1.UsageService", "GetBudget"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod usage_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with UsageServiceServer.
+    #[async_trait]
+    pub trait UsageService: std::marker::Send + std::marker::Sync + 'static {
+        /// Records what calls of models have cost. Each item succeeds or fails by itself: with JOB_404_NOT_FOUND;
+        /// JOB_409_STALE_FENCE where the lease named was never one of the job's; AUTH_403_SCOPE where an agent may not submit jobs of
+        /// this intent; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for other usage of the job; REQ_400\_\*. Usage that comes
+        /// after the job has ended, or under a lease that it has lost, is recorded too: the money is spent.
+        async fn record_usage(
+            &self,
+            request: tonic::Request<super::RecordUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RecordUsageResponse>,
+            tonic::Status,
+        >;
+        /// Tells how a budget stands. A caller asks about its own budget, its projects', and jobs that it may see; about the
+        /// tenant's and other people's where its token is for all projects, AUTH_403_SCOPE otherwise. Fails with JOB_404_NOT_FOUND.
+        async fn get_budget(
+            &self,
+            request: tonic::Request<super::GetBudgetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBudgetResponse>,
+            tonic::Status,
+        >;
+    }
+    /// What jobs use of models, and the budgets that it counts against.
+    ///
+    /// Each job draws on four budgets: its own, for all of its life; its submitter's and its project's, of the day; its tenant's,
+    /// of the month. Days and months are UTC, by the database's clock. A budget is exceeded once more is used than its limit; what
+    /// was used is counted all the same. The job whose usage exceeds a budget ends as BUDGET_EXCEEDED in the same transaction, and
+    /// the other jobs that draw on it and are queued, retrying or running end so within seconds; one that is not to run before the
+    /// budget resets is left. Until then new jobs that would draw on it are refused with BUDGET_429_LIMIT.
+    ///
+    /// Beside the reasons that a method names, any call can fail with AUTH_401\_*, AUTH_403_ROLE, AUTH_403_SCOPE, REQ_400\_*,
+    /// REQ_408_DEADLINE, INFRA_503_DEPENDENCY_DOWN, INFRA_503_DRAINING and INTERNAL_500_UNEXPECTED.
+    #[derive(Debug)]
+    pub struct UsageServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> UsageServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for UsageServiceServer<T>
+    where
+        T: UsageService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/holdfast.jobs.v1.UsageService/RecordUsage" => {
+                    #[allow(non_camel_case_types)]
+                    struct RecordUsageSvc<T: UsageService>(pub Arc<T>);
+                    impl<
+                        T: UsageService,
+                    > tonic::server::UnaryService<super::RecordUsageRequest>
+                    for RecordUsageSvc<T> {
+                        type Response = super::RecordUsageResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RecordUsageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UsageService>::record_usage(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RecordUsageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.jobs.v1.UsageService/GetBudget" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBudgetSvc<T: UsageService>(pub Arc<T>);
+                    impl<
+                        T: UsageService,
+                    > tonic::server::UnaryService<super::GetBudgetRequest>
+                    for GetBudgetSvc<T> {
+                        type Response = super::GetBudgetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetBudgetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as UsageService>::get_budget(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBudgetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for UsageServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "holdfast.jobs.v1.UsageService";
+    impl<T> tonic::server::NamedService for UsageServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -26,6 +26,14 @@ pub fn tenant(caller: &Caller, named: Option<TenantId>) -> Result<TenantId, Faul
     }
 }
 
+/// What is told of all projects together is not for a token that is held to some of them.
+pub fn all_projects(caller: &Caller) -> Result<(), Fault> {
+    match &caller.projects {
+        Projects::All => Ok(()),
+        Projects::Some(_) => Err(Fault::new(Reason::Auth403Scope, "the token is not for all projects")),
+    }
+}
+
 /// The projects that a token is held to; empty where it is for all.
 pub fn projects(caller: &Caller) -> Vec<String> {
     match &caller.projects {

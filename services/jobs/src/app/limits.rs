@@ -6,6 +6,8 @@ use std::time::Duration;
 use holdfast_ids::{Intent, TenantId};
 use holdfast_pg::coalescer;
 
+use super::budgets::BudgetLimits;
+use super::throttle::RateLimits;
 use crate::domain::fair::Bounds;
 use crate::domain::growth::Marks;
 use crate::domain::job::Tier;
@@ -30,6 +32,8 @@ pub struct Limits {
     /// What nobody has run by then ends.
     pub max_age: Duration,
     pub approvals: ApprovalLimits,
+    pub budgets: BudgetLimits,
+    pub rates: RateLimits,
     /// The default of reservations, and how long a window is.
     pub workers: Vec<WorkerGrant>,
     pub platform_tenant: TenantId,
@@ -100,6 +104,7 @@ pub struct Batches {
     pub reads: coalescer::Limits,
     pub answers: coalescer::Limits,
     pub extensions: coalescer::Limits,
+    pub usage: coalescer::Limits,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod authorise;
+pub mod budgets;
 pub mod cancel;
 pub mod decide;
 pub mod dependencies;
@@ -19,7 +20,9 @@ pub mod resubmit;
 mod seats;
 pub mod settle;
 pub mod submit;
+pub mod throttle;
 mod turns;
+pub mod usage;
 pub mod watch;
 
 use std::sync::Arc;
@@ -32,6 +35,7 @@ use holdfast_pg::coalescer::Coalescer;
 use holdfast_pg::{AppDb, DbError, ReadDb, TaskDb};
 use tokio::sync::{Notify, broadcast};
 
+use crate::counters::Counters;
 use crate::domain::job::Facts;
 /// What the contracts convert to and from, beside each use case's own types.
 pub use crate::domain::{job::Time, transition::Refusal};
@@ -98,6 +102,11 @@ pub struct Core {
     pub encode_mark_passed: EncodeMarkPassed,
     pub encode_change: EncodeChange,
     pub hints: Hints,
+    pub counters: Counters,
+    /// Which budgets are exceeded.
+    pub budgets: budgets::Board,
+    /// Of callers, while Redis is away.
+    pub rates: throttle::OwnRates,
     pub outbox: OutboxGauge,
     /// Settings of projects.
     pub in_force: InForce,
@@ -142,6 +151,7 @@ pub struct App {
     pub(crate) submissions: Arc<Coalescer<submit::Submissions>>,
     pub(crate) reads: Arc<Coalescer<read::Reads>>,
     pub answers: answer::Answering,
+    pub(crate) usage: Arc<Coalescer<usage::Recordings>>,
     pub(crate) extensions: Arc<Coalescer<lease::Extensions>>,
     pub dispatcher: dispatch::Dispatcher,
     pub watches: Arc<watch::Watches>,
@@ -156,6 +166,7 @@ impl App {
         Self {
             submissions: Arc::new(Coalescer::new(submissions, batches.submissions)),
             reads: Arc::new(Coalescer::new(read::Reads::new(core.clone()), batches.reads)),
+            usage: Arc::new(Coalescer::new(usage::Recordings::new(core.clone()), batches.usage)),
             answers,
             watches: Arc::new(watch::Watches::new(core.clone())),
             extensions: Arc::new(Coalescer::new(lease::Extensions::new(core.clone()), batches.extensions)),
@@ -166,7 +177,13 @@ impl App {
 
     /// Lets what was taken on come to its end, and takes on nothing more.
     pub async fn close(&self) {
-        tokio::join!(self.submissions.close(), self.reads.close(), self.answers.close(), self.extensions.close());
+        tokio::join!(
+            self.submissions.close(),
+            self.reads.close(),
+            self.answers.close(),
+            self.usage.close(),
+            self.extensions.close()
+        );
     }
 }
 

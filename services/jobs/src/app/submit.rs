@@ -101,13 +101,18 @@ impl From<Refused> for Fault {
 
 impl App {
     pub async fn submit(&self, asking: &Asking, requested: Requested) -> Result<Submitted, Fault> {
+        self.throttle(asking, requested.tenant_id.as_ref()).await?;
         let parent = match requested.parent_job_id {
             Some(parent_job_id) => Some(self.parent(asking, parent_job_id).await?),
             None => None,
         };
         let tenant_id = authorise::tenant(&asking.caller, requested.tenant_id.clone())?;
         let dependencies = self.dependencies(asking, &tenant_id, &requested.dependencies, parent.as_ref()).await?;
+        let stopped = parent.as_ref().is_some_and(|parent| parent.state == StateName::BudgetExceeded);
         let submission = self.admit(asking, requested, parent, dependencies)?;
+        if let Some(replayed) = self.within_budgets(&submission, stopped).await? {
+            return Ok(replayed);
+        }
         Ok(self.submissions.submit(submission).await.map_err(Fault::from)??)
     }
 

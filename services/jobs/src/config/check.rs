@@ -11,21 +11,21 @@ use crate::domain::project::WEIGHT_MAX;
 
 const SECOND_MS: u64 = 1000;
 const HOUR_MS: u64 = 3600 * SECOND_MS;
-const DAY_MS: u64 = 24 * HOUR_MS;
+pub(super) const DAY_MS: u64 = 24 * HOUR_MS;
 /// Slots of the outbox ring that hold published events while the current one is filled.
 const CLOSED_SLOTS: u64 = 15;
 
 #[derive(Default)]
-struct Wrong(Vec<Violation>);
+pub(super) struct Wrong(Vec<Violation>);
 
 impl Wrong {
-    fn unless(&mut self, holds: bool, key: &str, rule: &str) {
+    pub(super) fn unless(&mut self, holds: bool, key: &str, rule: &str) {
         if !holds {
             self.0.push(Violation::new(key, rule));
         }
     }
 
-    fn outside<T: PartialOrd + Display>(&mut self, value: T, range: RangeInclusive<T>, key: &str) {
+    pub(super) fn outside<T: PartialOrd + Display>(&mut self, value: T, range: RangeInclusive<T>, key: &str) {
         let rule = format!("{} to {}", range.start(), range.end());
         self.unless(range.contains(&value), key, &rule);
     }
@@ -43,6 +43,8 @@ impl Config {
         self.fairness.check(&mut wrong);
         wrong.outside(self.approvals.human_budget_ms, SECOND_MS..=30 * DAY_MS, "approvals.human_budget_ms");
         wrong.outside(self.approvals.reminder_period_ms, SECOND_MS..=DAY_MS, "approvals.reminder_period_ms");
+        self.budgets.check(&mut wrong);
+        self.rates.check(&mut wrong);
         self.retries.check(&mut wrong);
         self.intents.iter().for_each(|intent| intent.check(&mut wrong));
         let intents = self.workers.iter().flat_map(|worker| &worker.intents);
@@ -140,6 +142,8 @@ impl Tasks {
             ("tasks.max_age_period_ms", self.max_age_period_ms),
             ("tasks.settle_period_ms", self.settle_period_ms),
             ("tasks.settle_check_period_ms", self.settle_check_period_ms),
+            ("tasks.budget_sweep_period_ms", self.budget_sweep_period_ms),
+            ("tasks.budget_counters_period_ms", self.budget_counters_period_ms),
             ("tasks.partitions_period_ms", self.partitions_period_ms),
             ("tasks.outbox_ring_period_ms", self.outbox_ring_period_ms),
             ("tasks.outbox_pending_period_ms", self.outbox_pending_period_ms),
@@ -265,6 +269,14 @@ mod tests {
             ("fairness.cap_percent", "49"),
             ("approvals.human_budget_ms", "0"),
             ("approvals.reminder_period_ms", "0"),
+            ("budgets.job_tokens", "-1"),
+            ("budgets.tenant_month_cost_micro_usd", "-1"),
+            ("budgets.tenants", "[{ tenant = \"acme\", user_day_tokens = -1 }]"),
+            ("budgets.refresh_period_ms", "0"),
+            ("budgets.freshness_max_ms", "1000"),
+            ("rates.users_per_minute", "-1"),
+            ("rates.agents_per_minute", "1000001"),
+            ("rates.services_per_minute", "-1"),
             ("retries.initial_ms", "0"),
             ("retries.cap_ms", "0"),
             ("retries.window_ms", "9000000000000000000"),
@@ -301,6 +313,8 @@ mod tests {
             ("tasks.settle_period_ms", "0"),
             ("tasks.settle_check_period_ms", "0"),
             ("tasks.partitions_period_ms", "0"),
+            ("tasks.budget_sweep_period_ms", "0"),
+            ("tasks.budget_counters_period_ms", "0"),
             ("tasks.outbox_ring_period_ms", "0"),
             ("tasks.outbox_pending_period_ms", "0"),
             ("tasks.project_settings_period_ms", "0"),

@@ -38,12 +38,17 @@ named! {
         Rejected = "rejected",
         /// Waits for other jobs to end. From submission.
         Blocked = "blocked",
+        /// Final. From queued, running and retrying, when a budget that it draws on is exceeded.
+        BudgetExceeded = "budget_exceeded",
     }
 }
 
 impl StateName {
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Done | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Rejected)
+        matches!(
+            self,
+            Self::Done | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Rejected | Self::BudgetExceeded
+        )
     }
 }
 
@@ -140,6 +145,9 @@ pub enum State {
         finished_at: Time,
     },
     Blocked,
+    BudgetExceeded {
+        finished_at: Time,
+    },
 }
 
 impl State {
@@ -157,6 +165,7 @@ impl State {
             Self::Deferred(_) => StateName::Deferred,
             Self::Rejected { .. } => StateName::Rejected,
             Self::Blocked => StateName::Blocked,
+            Self::BudgetExceeded { .. } => StateName::BudgetExceeded,
         }
     }
 }

@@ -35,6 +35,7 @@ macro_rules! named {
 }
 
 pub mod approval;
+pub mod budget;
 pub mod dependency;
 pub mod fair;
 pub mod growth;
@@ -44,6 +45,7 @@ pub mod labels;
 pub mod payload;
 pub mod payload_hash;
 pub mod project;
+pub mod rate;
 pub mod retry;
 pub mod submission;
 pub mod transition;

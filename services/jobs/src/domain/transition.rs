@@ -4,6 +4,7 @@
 use chrono::TimeDelta;
 use holdfast_ids::{ActorId, ApprovalId, IdempotencyKey, JobId, LeaseId};
 
+use super::budget::Exceeded;
 use super::job::{Clock, Facts, Failure, HumanTerms, Job, LEASE_LOST, Lease, Progressed, State, StateName, Time, Wait};
 use super::payload::Payload;
 use super::retry::RetryPolicy;
@@ -37,6 +38,7 @@ pub enum Said {
     ChangesRequested { approval_id: ApprovalId, reason: String },
     Deferred { approval_id: ApprovalId, reason: String },
     Rejected { approval_id: ApprovalId, reason: String },
+    BudgetExceeded(Exceeded),
 }
 
 /// How a job came to wait, for a worker or a decision.
@@ -309,6 +311,17 @@ pub fn cancel(job: Job, reason: String, now: Time) -> Result<Transition, Refusal
     }
     let detail = job.facts.labels.told(&reason);
     Ok(Move::of(job, now).to(State::Cancelled { finished_at: now }, Said::Cancelled { reason }, detail))
+}
+
+/// queued, retrying, running -> budget_exceeded. None where the job has ended or does not spend anything: what waits for people
+/// is left to them.
+pub fn exceed_budget(job: Job, exceeded: Exceeded, now: Time) -> Option<Transition> {
+    if !matches!(job.state, State::Queued | State::Retrying { .. } | State::Running(_)) {
+        return None;
+    }
+    // A job's answer to "which budget?" is the first word of it.
+    let detail = format!("{}: {} used of {}", exceeded.name(), exceeded.used, exceeded.limit);
+    Some(Move::of(job, now).to(State::BudgetExceeded { finished_at: now }, Said::BudgetExceeded(exceeded), detail))
 }
 
 /// Whether the answer comes from the holder of the current lease, before its expiry.

@@ -4,6 +4,7 @@ mod jobs;
 mod keys;
 mod projects;
 mod session;
+mod usage;
 mod watch;
 mod workers;
 
@@ -11,6 +12,7 @@ use holdfast_fault::Fault;
 use holdfast_proto::jobs::v1::idempotency_service_server::IdempotencyServiceServer;
 use holdfast_proto::jobs::v1::job_service_server::JobServiceServer;
 use holdfast_proto::jobs::v1::project_service_server::ProjectServiceServer;
+use holdfast_proto::jobs::v1::usage_service_server::UsageServiceServer;
 use holdfast_proto::jobs::v1::worker_service_server::WorkerServiceServer;
 use holdfast_runtime::{REQUEST_BYTES_MAX, RequestContext};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +40,7 @@ pub fn routes(app: App, draining: CancellationToken, drain_timeout: std::time::D
     Routes::new(JobServiceServer::new(rpc.clone()).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(ProjectServiceServer::new(rpc.clone()).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(WorkerServiceServer::new(rpc.clone()).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(UsageServiceServer::new(rpc.clone()).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(IdempotencyServiceServer::new(rpc).max_decoding_message_size(REQUEST_BYTES_MAX))
 }
 

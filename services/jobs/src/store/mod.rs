@@ -13,6 +13,7 @@ pub mod read;
 mod rows;
 pub mod submit;
 pub mod transitions;
+pub mod usage;
 pub mod waits;
 pub mod watch;
 

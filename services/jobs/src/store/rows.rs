@@ -161,6 +161,7 @@ impl LoadedRow {
             },
             StateName::Rejected => State::Rejected { finished_at: finished_at()? },
             StateName::Blocked => State::Blocked,
+            StateName::BudgetExceeded => State::BudgetExceeded { finished_at: finished_at()? },
         })
     }
 
@@ -198,6 +199,7 @@ pub struct SeenRow {
     pub failed_at: Option<Time>,
     pub next_attempt_at: Option<Time>,
     pub timed_out_clock: Option<String>,
+    pub exceeded_budget: Option<String>,
     pub run_after: Option<Time>,
     pub resubmits: Option<Uuid>,
     pub parent_job_id: Option<Uuid>,
@@ -246,6 +248,8 @@ pub struct SeenJob {
     pub last_failure: Option<Failure>,
     pub next_attempt_at: Option<Time>,
     pub timed_out_clock: Option<String>,
+    /// "project.tokens".
+    pub exceeded_budget: Option<String>,
     pub run_after: Option<Time>,
     pub resubmits: Option<JobId>,
     pub parent: Option<Parent>,
@@ -296,6 +300,7 @@ impl SeenRow {
             last_failure: failure(self.failure_code, self.failure_message, self.failed_at),
             next_attempt_at: self.next_attempt_at,
             timed_out_clock: self.timed_out_clock,
+            exceeded_budget: self.exceeded_budget,
             run_after: self.run_after,
             resubmits: self.resubmits.map(JobId::from_uuid),
             parent: self.parent_job_id.map(|id| Parent { job_id: JobId::from_uuid(id), depth: self.depth }),

@@ -263,9 +263,10 @@ impl Columns {
                 clock = Some(ran_out.as_str().to_owned());
                 Some(*finished_at)
             }
-            State::Failed { finished_at } | State::Cancelled { finished_at } | State::Rejected { finished_at } => {
-                Some(*finished_at)
-            }
+            State::Failed { finished_at }
+            | State::Cancelled { finished_at }
+            | State::Rejected { finished_at }
+            | State::BudgetExceeded { finished_at } => Some(*finished_at),
         };
         self.lease_id.push(lease.map(|lease| lease.lease_id.as_uuid()));
         self.worker_id.push(lease.map(|lease| lease.worker_id.clone()));

@@ -1,10 +1,12 @@
 //! Background work: each task does a bounded amount in `run_once`, is safe to repeat, and runs on one instance at a time.
 
+mod end_over_budget;
 mod follow_settings;
 mod make_partitions;
 mod measure_growth;
 mod measure_outbox;
 mod promote_due;
+mod reconcile_budgets;
 mod remind;
 mod settle;
 mod sweep;
@@ -64,6 +66,16 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     tasks.spawn("settle_check", config.settle_check_period(), lease("settle_check"), move || {
         let core = checking.clone();
         async move { settle::add_missing(&core).await }
+    });
+    let ending = core.clone();
+    tasks.spawn("budget_sweep", config.budget_sweep_period(), lease("budget_sweep"), move || {
+        let core = ending.clone();
+        async move { end_over_budget::run_once(&core).await }
+    });
+    let comparing = core.clone();
+    tasks.spawn("budget_counters", config.budget_counters_period(), lease("budget_counters"), move || {
+        let core = comparing.clone();
+        async move { reconcile_budgets::run_once(&core).await }
     });
     let making = core.clone();
     tasks.spawn("partitions", config.partitions_period(), lease("partitions"), move || {

@@ -70,21 +70,26 @@ impl Sweep {
             let moved = self.decide(core, locked);
             steps.extend(moved.map(|transition| Step { transition, cause, queued_since: None }));
         }
-        if steps.is_empty() {
-            tx.rollback().await?;
-            return Ok(0);
-        }
-        transitions_persist(&mut tx, &steps, core.encode).await?;
-        tx.commit().await?;
-        for Step { transition, .. } in &steps {
-            metrics::swept(self.actor());
-            if let Some(lease_id) = transition.ended_lease {
-                core.revoke(transition.after.facts.job_id, lease_id);
-            }
-        }
-        core.wake_dispatch();
-        core.hints.outbox();
-        core.settle_after(&steps);
-        Ok(steps.len() as u64)
+        persist(core, tx, &steps, self.actor()).await
     }
+}
+
+/// Persists what a round has decided, and says so; answers how many moved.
+pub(super) async fn persist(core: &Core, mut tx: Tx, steps: &[Step], by: &'static str) -> Result<u64, StoreError> {
+    if steps.is_empty() {
+        tx.rollback().await?;
+        return Ok(0);
+    }
+    transitions_persist(&mut tx, steps, core.encode).await?;
+    tx.commit().await?;
+    for Step { transition, .. } in steps {
+        metrics::swept(by);
+        if let Some(lease_id) = transition.ended_lease {
+            core.revoke(transition.after.facts.job_id, lease_id);
+        }
+    }
+    core.wake_dispatch();
+    core.hints.outbox();
+    core.settle_after(steps);
+    Ok(steps.len() as u64)
 }

@@ -114,6 +114,15 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
         (Said::TimedOut, State::TimedOut { clock, .. }) => {
             header.envelope(&pb::JobTimedOut { attempt, clock: clock.as_str().to_owned() })
         }
+        (Said::BudgetExceeded(exceeded), _) => header.envelope(&pb::JobBudgetExceeded {
+            scope: exceeded.scope.as_str().to_owned(),
+            scope_id: exceeded.scope_id.clone(),
+            measure: exceeded.measure.as_str().to_owned(),
+            limit: exceeded.limit,
+            used: exceeded.used,
+            resets_at: exceeded.resets_at.map(timestamp),
+            attempt,
+        }),
         (Said::Cancelled { reason }, _) => header.envelope(&pb::JobCancelled { reason: told(reason), attempt }),
         (said, state) => unreachable!("no transition says {said:?} of {}", state.name().as_str()),
     };

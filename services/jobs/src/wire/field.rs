@@ -1,5 +1,7 @@
 //! Fields: what is missing, malformed or out of range is named by its path.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -59,7 +61,7 @@ pub fn text(field: &str, text: String, chars_max: usize) -> Result<String, Fault
     Ok(text)
 }
 
-pub fn in_range(field: &str, value: i32, range: std::ops::RangeInclusive<i32>) -> Result<i32, Fault> {
+pub fn in_range<T: PartialOrd + Display>(field: &str, value: T, range: RangeInclusive<T>) -> Result<T, Fault> {
     if range.contains(&value) {
         return Ok(value);
     }

@@ -23,6 +23,7 @@ pub fn state(state: StateName) -> pb::JobState {
         StateName::Deferred => pb::JobState::Deferred,
         StateName::Rejected => pb::JobState::Rejected,
         StateName::Blocked => pb::JobState::Blocked,
+        StateName::BudgetExceeded => pb::JobState::BudgetExceeded,
     }
 }
 
@@ -152,6 +153,7 @@ impl From<SeenJob> for pb::Job {
             seq: job.seq,
             trace_id: trace_id(&job.traceparent),
             request_id: job.request_id,
+            exceeded_budget: job.exceeded_budget.unwrap_or_default(),
         }
     }
 }

@@ -9,5 +9,6 @@ mod media_type;
 pub mod page;
 pub mod project;
 pub mod submit;
+pub mod usage;
 pub mod watch;
 pub mod worker;

@@ -66,7 +66,7 @@ pub fn lease_request(request: pb::LeaseJobsRequest) -> Result<(Offer, Duration),
     Ok((offer, wait.unwrap_or_default()))
 }
 
-fn lease_ref(prefix: &str, lease: Option<pb::LeaseRef>) -> Result<LeaseRef, Fault> {
+pub fn lease_ref(prefix: &str, lease: Option<pb::LeaseRef>) -> Result<LeaseRef, Fault> {
     let lease = required(prefix.trim_end_matches('.'), lease)?;
     let fence = i64::try_from(lease.fencing_token).ok().filter(|fence| *fence > 0);
     Ok(LeaseRef {

@@ -109,6 +109,17 @@ fn known(method: &Method, tenant: &TenantId, leased: &pb::LeasedJob) -> Result<K
         "WorkerService.ExtendLeases" => work(Reach::Items(Reason::Job404NotFound), extend(leased).encode_to_vec()),
         "WorkerService.CompleteJob" => work(Reach::Found, complete(leased, json("1")).encode_to_vec()),
         "WorkerService.FailJob" => work(Reach::Found, fail(leased, true).encode_to_vec()),
+        "UsageService.RecordUsage" => {
+            let usage = pb::Usage { lease: leased.lease.clone(), ..usage(&job_id, 1, 1) };
+            let kinds = &[Kind::Worker, Kind::Agent, Kind::Service];
+            let request = reports([usage]).encode_to_vec();
+            Known { kinds, roles: &[], reach: Reach::Items(Reason::Job404NotFound), request }
+        }
+        "UsageService.GetBudget" => {
+            let request = budget(pb::BudgetScope::Project, PROJECT);
+            let request = pb::GetBudgetRequest { tenant_id: tenant.to_string(), ..request };
+            read(Reach::Named, request.encode_to_vec())
+        }
         "IdempotencyService.ReserveKey" => {
             ledger(pb::ReserveKeyRequest { scope, request: b"{}".to_vec(), ..Default::default() }.encode_to_vec())
         }
@@ -352,7 +363,13 @@ async fn reaches_nothing(walk: &Walk<'_>, method: &Method, reach: Reach, token: 
         Reach::Found => drop(refused(walk.call(method, token).await, Reason::Job404NotFound)),
         Reach::Items(reason) => {
             let answer = walk.call(method, token).await?.remove(0);
-            let status = if reason == Reason::Auth403Scope {
+            let status = if method.name() == "RecordUsage" {
+                let response = pb::RecordUsageResponse::decode(answer.as_slice())?;
+                match response.results.into_iter().next().and_then(|result| result.outcome) {
+                    Some(pb::record_usage_result::Outcome::Error(status)) => status,
+                    other => panic!("{what}: {other:?}"),
+                }
+            } else if reason == Reason::Auth403Scope {
                 let response = pb::BatchSubmitJobsResponse::decode(answer.as_slice())?;
                 match response.results.into_iter().next().and_then(|result| result.outcome) {
                     Some(pb::batch_submit_jobs_result::Outcome::Error(status)) => status,

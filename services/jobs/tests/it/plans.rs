@@ -14,6 +14,7 @@ use crate::support::*;
 type LookUp = (&'static str, &'static [&'static str]);
 
 const PROJECT_KEY: &[&str] = &["tenant_id", "project_id"];
+const BUDGET_KEY: &[&str] = &["tenant_id", "scope", "scope_id", "period_start"];
 const HEAD_KEY: &[&str] = &["tenant_id", "project_id", "intent", "actor_id", "idempotency_key"];
 const JOB_AND_LEASE: &[LookUp] = &[("job", &["job_id"]), ("lease", &["job_id"])];
 
@@ -42,6 +43,11 @@ const HOT: &[(&str, &[LookUp])] = &[
             ("slots", PROJECT_KEY),
         ],
     ),
+    ("usage_known", &[("job", &["job_id"]), ("usage", &["job_id", "idempotency_key"]), ("event", &["job_id"])]),
+    ("job_usage_get", &[("counted", &["job_id"])]),
+    ("budgets_get", &[("counted", BUDGET_KEY)]),
+    ("budgets_look", &[("counted", BUDGET_KEY)]),
+    ("budgets_mark", &[("counted", BUDGET_KEY)]),
     ("key_heads_in_window", &[("head", HEAD_KEY), ("job", &["job_id"])]),
     ("watch_events", &[("history", &["job_id", "seq"]), ("job", &["job_id"])]),
     ("watch_recorded", &[("event", &["outbox_id"])]),

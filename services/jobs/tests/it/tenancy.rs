@@ -125,7 +125,10 @@ async fn rows_of_every_table(tenant: &TenantId) -> Result<BTreeMap<String, Strin
     let world = World::with(Settings::default()).await?;
     let (alice, worker) = (world.user("alice", tenant), world.worker("worker-1", tenant));
     alice.submit_job(job()).await?;
-    assert_eq!(worker.lease_jobs(lease(1)).await?.jobs.len(), 1);
+    let leased = worker.lease_jobs(lease(1)).await?.jobs;
+    assert_eq!(leased.len(), 1);
+    let spent = pb::Usage { lease: leased[0].lease.clone(), ..usage("", 1, 1) };
+    worker.record_usage(reports([spent])).await?;
     alice.submit_job(job()).await?;
     alice.submit_job(job().not_before(Utc::now() + TimeDelta::hours(1))).await?;
     let job_id = alice.submit_job(job().tier(pb::RiskTier::C)).await?.job_id;

@@ -39,6 +39,7 @@ enum StateArg {
     ChangesRequested,
     Deferred,
     Rejected,
+    BudgetExceeded,
 }
 
 impl ListArgs {
@@ -74,6 +75,7 @@ impl From<StateArg> for JobState {
             StateArg::ChangesRequested => Self::ChangesRequested,
             StateArg::Deferred => Self::Deferred,
             StateArg::Rejected => Self::Rejected,
+            StateArg::BudgetExceeded => Self::BudgetExceeded,
         }
     }
 }

@@ -3,6 +3,11 @@ SELECT
     job.job_id, job.tenant_id, job.project_id, job.intent, job.queue, job.tier, job.priority, job.state, job.seq,
     job.actor_id, job.idempotency_key, job.max_attempts, job.run_budget_ms, job.attempt, job.run_ms,
     job.failure_code, job.failure_message, job.failed_at, job.next_attempt_at, job.timed_out_clock,
+    -- One state of many: its history says it, and jobs has no column for it.
+    CASE WHEN job.state = 'budget_exceeded' THEN (
+        SELECT split_part(event.detail, ':', 1) FROM jobs.job_events AS event
+        WHERE event.job_id = job.job_id AND event.seq = job.seq AND event.tenant_id = job.tenant_id
+    ) END AS exceeded_budget,
     job.run_after, job.resubmits, job.parent_job_id, job.depth, job.classification, job.residency,
     -- Looked for only where there is one: most jobs never wait for people.
     CASE WHEN job.state IN ('waiting_human_decision', 'changes_requested', 'deferred') THEN (

@@ -36,6 +36,11 @@ pub enum Rule {
         min: i32,
         max: i32,
     },
+    /// 64 bits of it.
+    Long {
+        min: i64,
+        max: i64,
+    },
     /// A positive number that PostgreSQL's bigint holds.
     Token,
     Duration {
@@ -72,6 +77,8 @@ const INTENT: Rule = Rule::Name { chars_max: 128, outside: LOWER };
 const INTENT_OR_ANY: Rule = Rule::Name { chars_max: 128, outside: LOWER.split_last().expect("not empty").1 };
 const WORKER: Rule =
     Rule::Name { chars_max: 128, outside: &["a b", "a,b", "a*", "é", "a\u{0}", "a\n", "\u{7f}", "-a", ":a", "/a"] };
+const NOT_A_MODEL: &[&str] = &["a b", "a,b", "a*", "é", "a\u{0}", "a\n", "\u{7f}", "-a", ":a", "/a"];
+const TOKENS: Rule = Rule::Long { min: 0, max: 1_000_000_000 };
 const KEY: Rule =
     Rule::Name { chars_max: 256, outside: &["a b", " ", "é", "a\u{0}", "a\t", "a\r\n", "\u{7f}", "\u{2028}"] };
 const CODE: Rule = Rule::Name { chars_max: 64, outside: &["Disk", "disk full", "disk-full", "é", "a\u{0}", "a\n"] };
@@ -199,6 +206,18 @@ const FIELDS: &[(&str, Rule, Absent)] = &[
     ("FailJobRequest.retryable", Rule::Flag, Means("no further attempt would succeed")),
     ("FailJobRequest.code", CODE, Missing),
     ("FailJobRequest.message", Rule::Text { chars_max: 1024 }, Means("the code says it all")),
+    ("RecordUsageRequest.usages", Rule::Message, Missing),
+    ("Usage.job_id", Rule::JobId, Means("the job of the lease")),
+    ("Usage.lease", Rule::Message, Means("somebody acts for the job who does not hold it")),
+    ("Usage.idempotency_key", KEY, Missing),
+    ("Usage.provider", Rule::Name { chars_max: 64, outside: NOT_A_MODEL }, Missing),
+    ("Usage.model", Rule::Name { chars_max: 128, outside: NOT_A_MODEL }, Missing),
+    ("Usage.input_tokens", TOKENS, Means("none")),
+    ("Usage.output_tokens", TOKENS, Means("none")),
+    ("Usage.cost_micro_usd", Rule::Long { min: 0, max: 10_000_000_000 }, Means("it cost nothing")),
+    ("GetBudgetRequest.tenant_id", TENANT, THE_TOKENS),
+    ("GetBudgetRequest.scope", Rule::Enum, Missing),
+    ("GetBudgetRequest.scope_id", PROJECT, Missing),
     ("KeyScope.tenant_id", TENANT, THE_TOKENS),
     ("KeyScope.project_id", PROJECT, Missing),
     ("KeyScope.intent", INTENT, Missing),

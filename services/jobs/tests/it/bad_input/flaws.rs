@@ -119,6 +119,9 @@ fn bad_values(rule: Rule, field: &FieldDescriptor) -> Vec<(String, Value)> {
         Rule::Int { min, max } => {
             [i32::MIN, min - 1, max + 1, i32::MAX].map(|number| named(number, Value::I32(number))).to_vec()
         }
+        Rule::Long { min, max } => {
+            [i64::MIN, min - 1, max + 1, i64::MAX].map(|number| named(number, Value::I64(number))).to_vec()
+        }
         Rule::Token => [1 << 63, u64::MAX].map(|number| named(number, Value::U64(number))).to_vec(),
         Rule::Duration { min_s, max_s } => {
             let below = if min_s == 0 { (0, -1) } else { (min_s - 1, NANOS - 1) };

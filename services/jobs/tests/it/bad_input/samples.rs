@@ -237,6 +237,15 @@ impl Stage {
             }
             "WorkerService.CompleteJob" => one(Kind::Worker, &complete(&leased[2], json("1"))),
             "WorkerService.FailJob" => one(Kind::Worker, &fail(&leased[3], true)),
+            "UsageService.RecordUsage" => {
+                let usage =
+                    pb::Usage { lease: leased[0].lease.clone(), output_tokens: 2, ..usage(&id_of(&leased[0]), 1, 3) };
+                one(Kind::Service, &reports([usage]))
+            }
+            "UsageService.GetBudget" => {
+                let request = budget(pb::BudgetScope::Project, PROJECT);
+                one(Kind::Service, &pb::GetBudgetRequest { tenant_id: self.tenant.to_string(), ..request })
+            }
             "IdempotencyService.ReserveKey" => one(Kind::Service, &self.reservation("fresh")),
             "IdempotencyService.CompleteKey" => one(Kind::Service, &self.completion()),
             "IdempotencyService.GetKey" => one(Kind::Service, &pb::GetKeyRequest { scope: self.scope("reserved") }),

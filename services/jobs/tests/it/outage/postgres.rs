@@ -16,6 +16,7 @@ use holdfast_testkit::{Database, Postgres, PostgresOptions, http_get};
 use pb::JobState;
 use pb::batch_submit_jobs_result::Outcome as Item;
 use pb::lease_extension_result::Outcome as Extended;
+use pb::record_usage_result::Outcome as Reported;
 use pb::work_response::answered::Outcome as Answered;
 
 use super::{complete_key, key_scope, reserve_key, reserved};
@@ -235,6 +236,8 @@ fn calls(callers: &Callers, work: &Work) -> Vec<(&'static str, Call)> {
         ("ExtendLeases", Box::pin(extension_refusal(worker.clone(), extend(&work.held)))),
         ("CompleteJob", refusal!(worker.complete_job(complete(&work.held, json("7"))))),
         ("FailJob", refusal!(worker.fail_job(fail(&work.held, true)))),
+        ("RecordUsage", Box::pin(usage_refusal(worker.clone(), work.held.lease.clone()))),
+        ("GetBudget", refusal!(alice.get_budget(budget(pb::BudgetScope::Job, &queued)))),
         ("ReserveKey", refusal!(memory.reserve_key(reserve_key("new")))),
         ("CompleteKey", refusal!(memory.complete_key(complete_key("begun", work.token)))),
         ("GetKey", refusal!(memory.get_key(pb::GetKeyRequest { scope }))),
@@ -273,6 +276,15 @@ async fn batch_refusal(alice: Api) -> Received {
     match &results[0].outcome {
         Some(Item::Error(status)) => refused_item(status, Reason::Infra503DependencyDown),
         other => panic!("submitted without a database: {other:?}"),
+    }
+}
+
+async fn usage_refusal(worker: Api, lease: Option<pb::LeaseRef>) -> Received {
+    let usage = pb::Usage { lease, ..usage("", 1, 1) };
+    let results = worker.record_usage(reports([usage])).await.expect("a batch is answered").results;
+    match &results[0].outcome {
+        Some(Reported::Error(status)) => refused_item(status, Reason::Infra503DependencyDown),
+        other => panic!("recorded without a database: {other:?}"),
     }
 }
 

@@ -6,6 +6,7 @@ use holdfast_proto::jobs::v1 as pb;
 use pb::idempotency_service_client::IdempotencyServiceClient;
 use pb::job_service_client::JobServiceClient;
 use pb::project_service_client::ProjectServiceClient;
+use pb::usage_service_client::UsageServiceClient;
 use pb::worker_service_client::WorkerServiceClient;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
@@ -50,6 +51,8 @@ calls! {
     extend_leases: WorkerServiceClient(ExtendLeasesRequest) -> ExtendLeasesResponse;
     complete_job: WorkerServiceClient(CompleteJobRequest) -> CompleteJobResponse;
     fail_job: WorkerServiceClient(FailJobRequest) -> FailJobResponse;
+    record_usage: UsageServiceClient(RecordUsageRequest) -> RecordUsageResponse;
+    get_budget: UsageServiceClient(GetBudgetRequest) -> GetBudgetResponse;
     reserve_key: IdempotencyServiceClient(ReserveKeyRequest) -> ReserveKeyResponse;
     complete_key: IdempotencyServiceClient(CompleteKeyRequest) -> CompleteKeyResponse;
     get_key: IdempotencyServiceClient(GetKeyRequest) -> GetKeyResponse;

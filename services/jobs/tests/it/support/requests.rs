@@ -143,6 +143,28 @@ pub fn extend(job: &pb::LeasedJob) -> pb::ExtendLeasesRequest {
     pb::ExtendLeasesRequest { leases: vec![pb::LeaseExtension { lease: job.lease.clone(), progress: None }] }
 }
 
+/// A call of a model that cost something, under a key of its own.
+pub fn usage(job_id: &str, tokens: i64, cost_micro_usd: i64) -> pb::Usage {
+    pb::Usage {
+        job_id: job_id.to_owned(),
+        lease: None,
+        idempotency_key: fresh_key(),
+        provider: "openai".to_owned(),
+        model: "meta-llama/Llama-3.1:8b".to_owned(),
+        input_tokens: tokens,
+        output_tokens: 0,
+        cost_micro_usd,
+    }
+}
+
+pub fn reports(usages: impl IntoIterator<Item = pb::Usage>) -> pb::RecordUsageRequest {
+    pb::RecordUsageRequest { usages: usages.into_iter().collect() }
+}
+
+pub fn budget(scope: pb::BudgetScope, scope_id: &str) -> pb::GetBudgetRequest {
+    pb::GetBudgetRequest { tenant_id: String::new(), scope: scope.into(), scope_id: scope_id.to_owned() }
+}
+
 pub fn cancel(job_id: &str) -> pb::CancelJobRequest {
     pb::CancelJobRequest { job_id: job_id.to_owned(), reason: "not needed".to_owned(), idempotency_key: fresh_key() }
 }

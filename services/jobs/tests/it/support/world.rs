@@ -73,6 +73,7 @@ impl Default for Settings {
         settings
             .set("limits.running_per_project", 1000)
             .set("dispatch.poll_ms", 50)
+            .set("rates.users_per_minute", 0)
             .set("tasks.lease_expiry_period_ms", 50)
             .set("tasks.due_jobs_period_ms", 20)
             .set("tasks.decision_clock_period_ms", 50)

@@ -11,8 +11,9 @@ use super::side::Side;
 use crate::support::*;
 
 /// What is looked at below; a table that is not among these fails the test.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 19] = [
     "approvals",
+    "budget_usage",
     "idempotency_heads",
     "idempotency_ledger",
     "job_delayed",
@@ -21,8 +22,10 @@ const TABLES: [&str; 16] = [
     "job_leases",
     "job_queue",
     "job_settlements",
+    "job_usage",
     "job_waits",
     "jobs",
+    "model_usage",
     "outbox",
     "project_changes",
     "project_intake",
@@ -49,6 +52,7 @@ impl Walk {
             self.check_jobs(side).await?;
             self.check_dispatch(side).await?;
             self.check_approvals(side).await?;
+            self.check_usage(side).await?;
             self.check_projects(side).await?;
             self.check_keys(side).await?;
         }
@@ -56,7 +60,7 @@ impl Walk {
     }
 
     /// Rows of one tenant.
-    async fn rows<R>(&self, side: &Side, statement: &'static str) -> Result<Vec<R>>
+    pub(super) async fn rows<R>(&self, side: &Side, statement: &'static str) -> Result<Vec<R>>
     where
         R: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin,
     {

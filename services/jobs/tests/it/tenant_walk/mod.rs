@@ -13,6 +13,7 @@ mod model;
 mod projects;
 mod session;
 mod side;
+mod usage;
 mod work;
 
 use std::collections::BTreeSet;
@@ -48,6 +49,8 @@ enum Step {
     Complete,
     Fail,
     Session,
+    RecordUsage,
+    GetBudget,
     Reserve,
     CompleteKey,
     GetKey,
@@ -56,7 +59,7 @@ enum Step {
     ListProjects,
 }
 
-const ALL: [Step; 21] = [
+const ALL: [Step; 23] = [
     Step::Submit,
     Step::SubmitBatch,
     Step::Get,
@@ -72,6 +75,8 @@ const ALL: [Step; 21] = [
     Step::Complete,
     Step::Fail,
     Step::Session,
+    Step::RecordUsage,
+    Step::GetBudget,
     Step::Reserve,
     Step::CompleteKey,
     Step::GetKey,
@@ -115,6 +120,8 @@ impl Walk {
             Step::Complete => self.complete(own).await,
             Step::Fail => self.fail(own).await,
             Step::Session => self.session(own).await,
+            Step::RecordUsage => self.record_usage(own).await,
+            Step::GetBudget => self.get_budget(own).await,
             Step::Reserve => self.reserve(own).await,
             Step::CompleteKey => self.complete_key(own).await,
             Step::GetKey => self.get_key(own).await,

@@ -34,6 +34,8 @@ pub struct Job {
     pub lease: Option<pb::LeaseRef>,
     pub result: Option<String>,
     pub cancelled_under: Option<String>,
+    /// Tokens of each report, in order.
+    pub used: Vec<i64>,
 }
 
 impl Job {
@@ -86,6 +88,7 @@ impl Model {
             lease: None,
             result: None,
             cancelled_under: None,
+            used: Vec::new(),
         };
         assert!(self.jobs.insert(job_id.to_owned(), job).is_none(), "{job_id} was there before");
     }

@@ -58,6 +58,7 @@ enum Situation {
     Blocked,
     /// The same, and people have to decide then.
     BlockedDangerous,
+    BudgetExceeded,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,9 +80,11 @@ enum Event {
     Defer,
     RunOut,
     Unblock,
+    /// More is used of a budget that the job draws on than there is.
+    ExceedBudget,
 }
 
-const EVENTS: [Event; 16] = [
+const EVENTS: [Event; 17] = [
     Event::Claim,
     Event::Complete,
     Event::CompleteStale,
@@ -98,6 +101,7 @@ const EVENTS: [Event; 16] = [
     Event::Defer,
     Event::RunOut,
     Event::Unblock,
+    Event::ExceedBudget,
 ];
 
 /// What comes of an event.
@@ -129,35 +133,37 @@ const SENT_BACK: Then = Moves(StateName::ChangesRequested);
 const STALE: Then = Refused(Refusal::StaleFence);
 const TIMED_OUT: Then = Moves(StateName::TimedOut);
 const TWICE: Then = Refused(Refusal::DeferredTwice);
+const TOO_MUCH: Then = Moves(StateName::BudgetExceeded);
 const WAITS: Then = Refused(Refusal::NotCancellable);
 
 /// One row a situation, one column an event, in the order of [`EVENTS`].
 #[rustfmt::skip]
-const TABLE: [(Situation, [Then; 16]); 23] = [
-    //                              Claim    Complete  Stale  FailRetryable  FailForGood  Release  Cancel     Extend  Sweep      Promote  Approve    Reject     SendBack   Defer      RunOut     Unblock
-    (Situation::Queued,            [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::Delayed,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::Running,           [Nothing, DONE,     STALE, RETRYING,      FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::LastAttempt,       [Nothing, DONE,     STALE, FAILED,        FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::Expired,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::ExpiredLastAttempt,[Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  FAILED,    Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::ExpiredLongAgo,    [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::Overrun,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  TIMED_OUT, Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::Retrying,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::RetryDue,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Goes,    NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::RetryReady,        [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing]),
-    (Situation::Done,              [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing]),
-    (Situation::Failed,            [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing]),
-    (Situation::TimedOut,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing]),
-    (Situation::Cancelled,         [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing]),
-    (Situation::Waiting,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, DEFERRED,  Nothing,   Nothing]),
-    (Situation::Undecided,         [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      TIMED_OUT, Nothing]),
-    (Situation::Deferred,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, TWICE,     Nothing,   Nothing]),
-    (Situation::ChangesRequested,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, CONFLICT,  CONFLICT,  Goes,      CONFLICT,  Nothing,   Nothing]),
-    (Situation::Approved,          [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, Goes,      CONFLICT,  CONFLICT,  CONFLICT,  Nothing,   Nothing]),
-    (Situation::Rejected,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, CONFLICT,  Goes,      CONFLICT,  CONFLICT,  Nothing,   Nothing]),
-    (Situation::Blocked,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   QUEUED]),
-    (Situation::BlockedDangerous,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   ASKED]),
+const TABLE: [(Situation, [Then; 17]); 24] = [
+    //                              Claim    Complete  Stale  FailRetryable  FailForGood  Release  Cancel     Extend  Sweep      Promote  Approve    Reject     SendBack   Defer      RunOut     Unblock  ExceedBudget
+    (Situation::Queued,            [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::Delayed,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::Running,           [Nothing, DONE,     STALE, RETRYING,      FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::LastAttempt,       [Nothing, DONE,     STALE, FAILED,        FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::Expired,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::ExpiredLastAttempt,[Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  FAILED,    Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::ExpiredLongAgo,    [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::Overrun,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  TIMED_OUT, Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::Retrying,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::RetryDue,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Goes,    NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::RetryReady,        [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
+    (Situation::Done,              [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing]),
+    (Situation::Failed,            [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing]),
+    (Situation::TimedOut,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing]),
+    (Situation::Cancelled,         [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing]),
+    (Situation::Waiting,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, DEFERRED,  Nothing,   Nothing, Nothing]),
+    (Situation::Undecided,         [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      TIMED_OUT, Nothing, Nothing]),
+    (Situation::Deferred,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, TWICE,     Nothing,   Nothing, Nothing]),
+    (Situation::ChangesRequested,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, CONFLICT,  CONFLICT,  Goes,      CONFLICT,  Nothing,   Nothing, Nothing]),
+    (Situation::Approved,          [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, Goes,      CONFLICT,  CONFLICT,  CONFLICT,  Nothing,   Nothing, TOO_MUCH]),
+    (Situation::Rejected,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, CONFLICT,  Goes,      CONFLICT,  CONFLICT,  Nothing,   Nothing, Nothing]),
+    (Situation::Blocked,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   QUEUED,  Nothing]),
+    (Situation::BlockedDangerous,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   ASKED,   Nothing]),
+    (Situation::BudgetExceeded,    [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing]),
 ];
 
 fn complete(presented: Presented) -> Asked {
@@ -207,6 +213,10 @@ async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
         Rejected => Some(decision(Decision::Reject)),
         _ => None,
     };
+    if situation == BudgetExceeded {
+        project.exceed_budget(1).await?;
+        return Ok(project);
+    }
     if situation == Undecided {
         project.age(HUMAN_BUDGET).await?;
     }
@@ -253,6 +263,7 @@ async fn happens(project: &mut Project<'_>, event: Event) -> Result<Then> {
         Event::Reject => decision(Decision::Reject),
         Event::SendBack => decision(Decision::RequestChanges),
         Event::Defer => decision(Decision::Defer),
+        Event::ExceedBudget => return Ok(project.exceed_budget(1).await?.pop().map_or(Nothing, Moves)),
         Event::RunOut => return Ok(project.run_out().await?.pop().map_or(Nothing, Moves)),
         Event::Unblock => return Ok(project.unblock().await?.pop().map_or(Nothing, Moves)),
         Event::Claim => {

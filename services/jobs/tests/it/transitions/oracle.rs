@@ -242,5 +242,6 @@ pub fn event_of(said: &Said) -> (&'static str, &'static str) {
         Said::ChangesRequested { .. } => ("job.changes_requested", "JobChangesRequested"),
         Said::Deferred { .. } => ("job.deferred", "JobDeferred"),
         Said::Rejected { .. } => ("job.rejected", "JobRejected"),
+        Said::BudgetExceeded(_) => ("job.budget_exceeded", "JobBudgetExceeded"),
     }
 }

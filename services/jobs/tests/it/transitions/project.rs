@@ -41,7 +41,7 @@ const MAX_AGE: TimeDelta = TimeDelta::minutes(10);
 pub struct Store {
     pub db: Database,
     app: AppDb,
-    task: TaskDb,
+    pub(super) task: TaskDb,
 }
 
 impl Store {
@@ -79,16 +79,16 @@ pub struct Project<'s> {
 }
 
 /// Both decided, and said the same.
-fn agreed<T: Debug + PartialEq>(of_oracle: T, of_rows: T) -> Result<T> {
+pub(super) fn agreed<T: Debug + PartialEq>(of_oracle: T, of_rows: T) -> Result<T> {
     ensure!(of_oracle == of_rows, "the oracle says {of_oracle:?}, the rows say {of_rows:?}");
     Ok(of_rows)
 }
 
-fn by_id(locked: Vec<Locked>) -> HashMap<JobId, Locked> {
+pub(super) fn by_id(locked: Vec<Locked>) -> HashMap<JobId, Locked> {
     locked.into_iter().map(|locked| (locked.job.facts.job_id, locked)).collect()
 }
 
-fn cause(actor: &str, worker_id: Option<String>, command: Option<Command>) -> Result<Cause> {
+pub(super) fn cause(actor: &str, worker_id: Option<String>, command: Option<Command>) -> Result<Cause> {
     let actor_id = ActorId::parse(actor)?;
     Ok(Cause { actor_id, worker_id, command, request_id: "request-2".to_owned(), traceparent: String::new() })
 }
@@ -422,7 +422,7 @@ impl<'s> Project<'s> {
         Ok(())
     }
 
-    async fn persist(&mut self, mut tx: Tx, steps: Vec<Step>) -> Result<()> {
+    pub(super) async fn persist(&mut self, mut tx: Tx, steps: Vec<Step>) -> Result<()> {
         if steps.is_empty() {
             return Ok(tx.commit().await?);
         }

@@ -50,6 +50,7 @@ enum Step {
     Promote,
     RunOut,
     Unblock,
+    ExceedBudget,
     Age {
         ms: i64,
     },
@@ -155,6 +156,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Promote),
         2 => Just(Step::RunOut),
         2 => Just(Step::Unblock),
+        1 => Just(Step::ExceedBudget),
         3 => prop_oneof![2 => Just(500), 6 => Just(15_000), 1 => Just(50_000), 1 => Just(400_000)].prop_map(|ms| Step::Age { ms }),
     ]
 }
@@ -188,6 +190,9 @@ impl Step {
             }
             Self::Promote => {
                 project.promote().await?;
+            }
+            Self::ExceedBudget => {
+                project.exceed_budget(1).await?;
             }
             Self::RunOut => {
                 project.run_out().await?;
