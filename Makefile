@@ -31,6 +31,11 @@ build: ## Build every binary for development
 test: servers build ## Run every test that does not take minutes, against servers that the tests start themselves
 	$(CARGO) test --workspace --locked
 
+.PHONY: test-pgbouncer
+test-pgbouncer: servers build ## Run the same tests with every service behind PgBouncer in transaction mode (1.21 or later, installed if need be)
+	@scripts/install-pgbouncer
+	HOLDFAST_TEST_PGBOUNCER=1 $(CARGO) test --workspace --locked
+
 # Seconds of faults in each scenario of `test-system`.
 PROOF_SECONDS ?= 60
 

@@ -34,6 +34,11 @@ impl Proof {
         proof
     }
 
+    /// Whether somebody asked for a proof of some length, as `make test-system` does.
+    pub fn is_long() -> bool {
+        from_env("HOLDFAST_PROOF_SECONDS").is_some()
+    }
+
     pub fn duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }

@@ -47,11 +47,23 @@ pub struct RigSpec {
     /// Only what PostgreSQL keeps through a crash of the machine needs it, and no scenario crashes the machine; on where a
     /// commit is to take as long as it does in production.
     pub fsync: bool,
+    /// A Redis that fails over.
+    pub sentinels: bool,
+    /// A PostgreSQL that fails over; synced or not as Patroni has it.
+    pub patroni: bool,
 }
 
 impl Default for RigSpec {
     fn default() -> Self {
-        Self { jobs: 2, relays: 1, lease_ttl: LEASE_TTL, settings: String::new(), fsync: false }
+        Self {
+            jobs: 2,
+            relays: 1,
+            lease_ttl: LEASE_TTL,
+            settings: String::new(),
+            fsync: false,
+            sentinels: false,
+            patroni: false,
+        }
     }
 }
 
@@ -63,7 +75,14 @@ pub struct Rig {
 
 impl Rig {
     pub async fn start(spec: RigSpec) -> Result<Self> {
-        let stack = Stack::builder()
+        let mut builder = Stack::builder();
+        if spec.sentinels {
+            builder = builder.sentinels();
+        }
+        if spec.patroni {
+            builder = builder.patroni();
+        }
+        let stack = builder
             .postgres(PostgresOptions { fsync: spec.fsync, ..Default::default() })
             .jobs(spec.jobs)
             .relays(spec.relays)

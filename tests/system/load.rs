@@ -119,7 +119,7 @@ fn records(journals: &Path) -> Result<Vec<journal::Record>> {
 pub async fn check_streams(rig: &Rig, proof: &Proof, redelivery: streams::Redelivery) -> Result<Vec<String>> {
     let (outbox, histories) =
         (tables::outbox(rig.stack.database.admin()).await?, tables::histories(rig.stack.database.admin()).await?);
-    let entries = streams::read_all(&rig.stack.redis.url()).await?;
+    let entries = streams::read_all(&rig.stack.redis_primary().await?.url()).await?;
     let events = histories.values().flatten().map(|event| event.event_id.as_str());
     let mut violations = streams::complete(&entries, &outbox, events);
     let (disorder, again) = streams::ordered(&entries, redelivery);

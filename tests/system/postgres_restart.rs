@@ -41,9 +41,9 @@ async fn crash(rig: &Rig, until: Instant, mut choices: StdRng) -> Result<usize> 
     let mut restarts = 0;
     while Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(choices.random_range(500..2500))).await;
-        rig.stack.postgres.kill().await?;
+        rig.stack.postgres().kill().await?;
         tokio::time::sleep(Duration::from_millis(choices.random_range(0..300))).await;
-        rig.stack.postgres.restart().await?;
+        rig.stack.postgres().restart().await?;
         restarts += 1;
     }
     Ok(restarts)

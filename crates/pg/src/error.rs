@@ -155,6 +155,12 @@ pub(crate) fn connection_is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether PgBouncer has no server to give, or lost the one that it had given: it says no more than that the protocol was
+/// violated, and ends the connection.
+pub(crate) fn pooler_has_no_server(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(reply) if reply.code().is_some_and(|code| code == "08P01"))
+}
+
 /// What a lost connection is to its user, where nothing says that it is lost.
 pub(crate) fn no_answer(silent: tokio::time::error::Elapsed) -> sqlx::Error {
     sqlx::Error::Io(silent.into())

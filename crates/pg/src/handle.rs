@@ -1,13 +1,13 @@
-//! One handle for each kind of access, each over a pool and a login of its own.
+//! One handle for each kind of access, each over a pool and a login of its own. The third, for lists, is in read.rs.
 
 use std::time::{Duration, Instant};
 
 use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use crate::{
     DbError, PoolConfig, TenantScope, Tx,
-    error::{connection_is_lost, no_answer},
+    error::{connection_is_lost, no_answer, pooler_has_no_server},
     loan::Loan,
 };
 
@@ -19,22 +19,10 @@ pub struct AppDb(Pool);
 #[derive(Debug, Clone)]
 pub struct TaskDb(Pool);
 
-/// Lists and histories, read-only and tenant-scoped, from the primary or from a replica that may lag. Decisions never
-/// read from here.
-#[derive(Debug, Clone)]
-pub struct ReadDb(Pool);
-
 impl AppDb {
     /// Begins in one trip. Past `deadline` the server cancels whatever statement of the transaction is running.
     pub async fn begin(&self, scope: &TenantScope, deadline: Option<Instant>) -> Result<Tx, DbError> {
         self.0.begin_scoped("BEGIN", scope, deadline).await
-    }
-}
-
-impl ReadDb {
-    /// As [`AppDb::begin`], read-only.
-    pub async fn begin(&self, scope: &TenantScope, deadline: Option<Instant>) -> Result<Tx, DbError> {
-        self.0.begin_scoped("BEGIN READ ONLY", scope, deadline).await
     }
 }
 
@@ -101,20 +89,22 @@ macro_rules! pooled {
     )*};
 }
 
-pooled! { AppDb ReadDb TaskDb }
+pooled! { AppDb TaskDb }
 
 #[derive(Debug, Clone)]
-struct Pool {
+pub(crate) struct Pool {
     pool: PgPool,
     connections_max: u32,
+    acquire_timeout: Duration,
     transaction_time_max: Duration,
 }
 
 impl Pool {
-    fn open(config: &PoolConfig, application_name: &str) -> Result<Self, DbError> {
+    pub(crate) fn open(config: &PoolConfig, application_name: &str) -> Result<Self, DbError> {
         Ok(Self {
             pool: config.pool(application_name)?,
             connections_max: config.connections_max,
+            acquire_timeout: Duration::from_millis(config.acquire_timeout_ms),
             transaction_time_max: Duration::from_millis(config.transaction_time_max_ms),
         })
     }
@@ -125,7 +115,24 @@ impl Pool {
         deadline.map_or(ends, |deadline| deadline.min(ends))
     }
 
-    async fn begin_scoped(&self, begin: &str, scope: &TenantScope, deadline: Option<Instant>) -> Result<Tx, DbError> {
+    pub(crate) fn transaction_time_max(&self) -> Duration {
+        self.transaction_time_max
+    }
+
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        self.pool.acquire().await
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(crate) async fn begin_scoped(
+        &self,
+        begin: &str,
+        scope: &TenantScope,
+        deadline: Option<Instant>,
+    ) -> Result<Tx, DbError> {
         let ends = self.ends(deadline);
         let left = ends.checked_duration_since(Instant::now()).ok_or(DbError::DeadlinePassed)?;
         // Before the statement that the scope guards, never inside it: there, the plan would decide which comes first.
@@ -145,15 +152,29 @@ impl Pool {
 
     /// A restart of PostgreSQL breaks every idle connection of the pool at once, and only BEGIN finds out. Nothing has
     /// happened yet at that point, so it is tried again, at most once for each connection the pool can have held.
+    ///
+    /// sqlx waits for a server that refuses connections or starts, as long as one may wait for a connection. PgBouncer
+    /// accepts them meanwhile and ends them when they are used: it is waited for here, as long.
     async fn begin_on_a_live_connection(&self, statement: String) -> Result<Tx, DbError> {
-        for _ in 0..self.connections_max {
-            match self.begin_on(self.pool.acquire().await?, statement.clone()).await {
-                Ok(tx) => return Ok(tx),
-                Err(error) if connection_is_lost(&error) => tracing::debug!(%error, "dropped a broken connection"),
+        let (waits_until, mut broken) = (Instant::now() + self.acquire_timeout, 0);
+        loop {
+            let error = match self.pool.acquire().await {
+                Ok(connection) => match self.begin_on(connection, statement.clone()).await {
+                    Ok(tx) => return Ok(tx),
+                    Err(error) => error,
+                },
+                Err(error) if pooler_has_no_server(&error) => error,
                 Err(error) => return Err(error.into()),
+            };
+            if pooler_has_no_server(&error) && Instant::now() < waits_until {
+                sleep(POOLER_RETRY).await;
+            } else if connection_is_lost(&error) && broken < self.connections_max {
+                tracing::debug!(%error, "dropped a broken connection");
+                broken += 1;
+            } else {
+                return Err(error.into());
             }
         }
-        Ok(self.begin_on(self.pool.acquire().await?, statement).await?)
     }
 
     /// What swallowed the answer on one connection swallows it on the others that stood at the time: they are closed
@@ -185,3 +206,5 @@ const STATEMENT_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 /// BEGIN waits for no lock and reads no table: a server that has not answered it by then is not going to, on this
 /// connection.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// Between two questions to a PgBouncer that has no server.
+const POOLER_RETRY: Duration = Duration::from_millis(50);

@@ -2,7 +2,7 @@
 //!
 //! Owns how a service reaches its database and nothing of what it asks there: handles with one pool and one login each
 //! ([`AppDb`] sees the tenants that a transaction names, [`TaskDb`] what its policies allow, [`ReadDb`] what may be a
-//! little old), transactions that begin with their scope and deadline in one trip ([`Tx`]), the classes of failure
+//! little old, from a replica while that is within its declared lag), transactions that begin with their scope and deadline in one trip ([`Tx`]), the classes of failure
 //! ([`DbError`]), calls gathered into one commit ([`coalescer`]), leadership of background tasks ([`leadership`]) and
 //! the schemas' migrations ([`migrate`]).
 //!
@@ -22,13 +22,15 @@ mod handle;
 pub mod leadership;
 mod loan;
 pub mod migrate;
+mod read;
 mod role;
 mod scope;
 mod tx;
 
 pub use config::{DatabaseUrl, PoolConfig};
 pub use error::DbError;
-pub use handle::{AppDb, ReadDb, TaskDb};
+pub use handle::{AppDb, TaskDb};
+pub use read::{ReadDb, ReadTx};
 pub use role::Role;
 pub use scope::{EmptyScope, TenantScope};
 pub use tx::Tx;

@@ -7,7 +7,7 @@ use holdfast_pg::{AppDb, DatabaseUrl, PoolConfig, ReadDb, Role, TaskDb, migrate}
 use rand::Rng as _;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions};
 
-use crate::Postgres;
+use crate::{Patroni, Postgres, pgbouncer};
 
 /// Partitions from last week's to this many weeks ahead.
 const WEEKS_AHEAD: i32 = 4;
@@ -42,9 +42,23 @@ impl Database {
         administer(postgres, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
         let mut urls = BTreeMap::new();
         for role in Role::ALL {
-            urls.insert(role, postgres.url(role.name(), &name)?);
+            urls.insert(role, postgres.login(role, &name)?);
         }
         let admin_url = postgres.admin_url(&name)?;
+        Self::at(name, urls, admin_url)
+    }
+
+    /// The one database of a PostgreSQL that fails over.
+    pub async fn create_under(patroni: &Patroni) -> Result<Self> {
+        const NAME: &str = "postgres";
+        let admin_url = patroni.url("postgres", NAME)?;
+        prepare(&admin_url).await?;
+        pgbouncer::set_passwords(&admin_url).await?;
+        let urls = Role::ALL.into_iter().map(|role| Ok((role, patroni.url(role.name(), NAME)?)));
+        Self::at(NAME.to_owned(), urls.collect::<Result<_>>()?, admin_url)
+    }
+
+    fn at(name: String, urls: BTreeMap<Role, DatabaseUrl>, admin_url: DatabaseUrl) -> Result<Self> {
         let admin = PgPoolOptions::new().max_connections(10).connect_lazy(admin_url.expose())?;
         Ok(Self { name, admin_url, urls, admin })
     }
@@ -53,6 +67,7 @@ impl Database {
         &self.name
     }
 
+    /// As the role's program reaches it, see [`Postgres::service_port`].
     pub fn url(&self, role: Role) -> &DatabaseUrl {
         // Every role of Role::ALL was put there.
         &self.urls[&role]
@@ -94,16 +109,24 @@ async fn make_template(postgres: &Postgres) -> Result<String> {
     administer(postgres, &format!("DROP DATABASE IF EXISTS {name}")).await?;
     administer(postgres, &format!("CREATE DATABASE {name}")).await?;
     let url = postgres.admin_url(&name)?;
-    migrate::bootstrap(&url, &migrate::Passwords::new()).await?;
-    for schema in migrate::schemas() {
-        migrate::up(&url, schema).await.with_context(|| format!("migrations of schema {schema}"))?;
+    prepare(&url).await?;
+    if postgres.pgbouncer().is_some() {
+        pgbouncer::set_passwords(&url).await?;
     }
-    let mut connection = PgConnection::connect(url.expose()).await?;
-    sqlx::query("SELECT jobs.ensure_partitions($1)").bind(WEEKS_AHEAD).execute(&mut connection).await?;
-    connection.close().await?;
     // A session on it, autovacuum's too, would make every copy wait.
     administer(postgres, &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await?;
     Ok(name)
+}
+
+/// Roles, every migration, and partitions.
+async fn prepare(url: &DatabaseUrl) -> Result<()> {
+    migrate::bootstrap(url, &migrate::Passwords::new()).await?;
+    for schema in migrate::schemas() {
+        migrate::up(url, schema).await.with_context(|| format!("migrations of schema {schema}"))?;
+    }
+    let mut connection = PgConnection::connect(url.expose()).await?;
+    sqlx::query("SELECT jobs.ensure_partitions($1)").bind(WEEKS_AHEAD).execute(&mut connection).await?;
+    Ok(connection.close().await?)
 }
 
 async fn administer(postgres: &Postgres, statement: &str) -> Result<()> {

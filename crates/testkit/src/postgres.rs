@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use holdfast_pg::DatabaseUrl;
+use holdfast_pg::{DatabaseUrl, Role};
 use nix::{
     errno::Errno,
     sys::signal::{Signal, kill},
@@ -17,10 +17,18 @@ use nix::{
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::sync::OnceCell;
 
-use crate::{daemon::Daemon, eventually, free_port, janitor::Directory};
+use crate::{
+    PgBouncer,
+    daemon::Daemon,
+    eventually, free_port,
+    janitor::Directory,
+    pgbouncer::{is_pooled, pooled_roles},
+};
 
 const START_WITHIN: Duration = Duration::from_secs(60);
 const VERSION_MIN: u32 = 15;
+/// Set, every server has a PgBouncer, and services reach it through that or not at all.
+const POOLED: &str = "HOLDFAST_TEST_PGBOUNCER";
 static SHARED: OnceCell<Postgres> = OnceCell::const_new();
 
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +49,7 @@ impl Default for PostgresOptions {
 /// A server in a directory of its own, on a TCP port and a unix socket, trusting every login. Holds no connection: tests
 /// of several runtimes share it.
 pub struct Postgres {
+    pgbouncer: Option<PgBouncer>,
     binaries: PathBuf,
     port: u16,
     options: PostgresOptions,
@@ -67,10 +76,65 @@ impl Postgres {
         // SIGQUIT: at once, but it gives its shared memory back.
         let daemon = Daemon::new("PostgreSQL", directory.join("log"), Signal::SIGQUIT);
         let port = free_port()?;
-        let postgres = Self { binaries, directory, port, options, user, daemon, template: OnceCell::new() };
+        let template = OnceCell::new();
+        let mut postgres = Self { pgbouncer: None, binaries, directory, port, options, user, daemon, template };
         postgres.initialise()?;
+        let pooled = std::env::var_os(POOLED).is_some_and(|value| !value.is_empty());
+        if pooled {
+            postgres.close_to_services()?;
+        }
         postgres.restart().await?;
+        if pooled {
+            postgres.pgbouncer = Some(PgBouncer::start(&postgres, "").await?);
+        }
         Ok(postgres)
+    }
+
+    /// What stands between it and the services, where `HOLDFAST_TEST_PGBOUNCER` is set.
+    pub fn pgbouncer(&self) -> Option<&PgBouncer> {
+        self.pgbouncer.as_ref()
+    }
+
+    /// Where services go: its PgBouncer's, or else its own.
+    pub fn service_port(&self) -> u16 {
+        self.pgbouncer.as_ref().map_or(self.port, PgBouncer::port)
+    }
+
+    /// As the program of this role reaches it: a service through PgBouncer, where there is one.
+    pub fn login(&self, role: Role, database: &str) -> Result<DatabaseUrl> {
+        match &self.pgbouncer {
+            Some(pgbouncer) if is_pooled(role) => pgbouncer.url(role.name(), database),
+            _ => self.url(role.name(), database),
+        }
+    }
+
+    /// A streaming replica of it, on the same terms and with the same ways in: another server of one's own.
+    pub async fn replica(&self) -> Result<Self> {
+        let directory = Directory::new("holdfast-pg-")?;
+        if let Some(user) = &self.user {
+            chown(&*directory, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+        }
+        let mut replica = Self {
+            pgbouncer: None,
+            binaries: self.binaries.clone(),
+            port: free_port()?,
+            options: self.options,
+            user: self.user.clone(),
+            daemon: Daemon::new("a replica of PostgreSQL", directory.join("log"), Signal::SIGQUIT),
+            directory,
+            template: OnceCell::new(),
+        };
+        let mut copy = self.command("pg_basebackup");
+        copy.arg("--pgdata").arg(replica.data()).args(["--host", "127.0.0.1", "--username", "postgres", "--port"]);
+        copy.arg(self.port.to_string());
+        copy.args(["--checkpoint", "fast", "--wal-method", "stream", "--write-recovery-conf", "--no-sync"]);
+        let output = copy.output().context("cannot run pg_basebackup")?;
+        ensure!(output.status.success(), "pg_basebackup failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        replica.restart().await?;
+        if self.pgbouncer.is_some() {
+            replica.pgbouncer = Some(PgBouncer::start(&replica, "").await?);
+        }
+        Ok(replica)
     }
 
     pub fn port(&self) -> u16 {
@@ -91,6 +155,16 @@ impl Postgres {
     /// The superuser's login.
     pub fn admin_url(&self, database: &str) -> Result<DatabaseUrl> {
         self.url("postgres", database)
+    }
+
+    /// Roles of services may come by the socket, where PgBouncer comes, and only with the password that it was shown. A
+    /// test that would pass by without PgBouncer fails.
+    fn close_to_services(&self) -> Result<()> {
+        let path = self.data().join("pg_hba.conf");
+        let trusting = std::fs::read_to_string(&path)?;
+        let roles = pooled_roles().map(Role::name).collect::<Vec<_>>().join(",");
+        let rules = format!("local all {roles} scram-sha-256\nhost all {roles} all reject\n");
+        Ok(std::fs::write(&path, format!("{rules}{trusting}"))?)
     }
 
     /// From now on `role` logs in by its password.
@@ -214,6 +288,16 @@ impl Postgres {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.binaries.join(program));
+        self.as_its_user(&mut command);
+        command
+    }
+
+    /// None where whoever runs the tests will do.
+    pub(crate) fn user(&self) -> Option<&User> {
+        self.user.as_ref()
+    }
+
+    pub(crate) fn as_its_user<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.current_dir(&*self.directory).process_group(0);
         if let Some(user) = &self.user {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
@@ -243,7 +327,7 @@ impl Drop for Frozen {
     }
 }
 
-fn children_of(parent: u32) -> Result<Vec<Pid>> {
+pub(crate) fn children_of(parent: u32) -> Result<Vec<Pid>> {
     let mut children = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -259,7 +343,7 @@ fn children_of(parent: u32) -> Result<Vec<Pid>> {
 }
 
 /// PostgreSQL refuses to run as root; whoever else we are will do.
-fn unprivileged_user() -> Result<Option<User>> {
+pub(crate) fn unprivileged_user() -> Result<Option<User>> {
     if !Uid::effective().is_root() {
         return Ok(None);
     }
@@ -272,7 +356,7 @@ fn unprivileged_user() -> Result<Option<User>> {
 }
 
 /// The newest of Debian's versioned directories, else what is in the PATH.
-fn find_binaries() -> Result<PathBuf> {
+pub(crate) fn find_binaries() -> Result<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions
         .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))

@@ -10,7 +10,10 @@ use holdfast_caller::issuer::{AUDIENCE, ISSUER};
 use holdfast_pg::Role;
 use rand::{Rng as _, distr::Alphanumeric};
 
-use crate::{Database, Postgres, PostgresOptions, Process, ProcessSpec, Redis, Tokens, free_port, janitor::Directory};
+use crate::{
+    Database, Patroni, Postgres, PostgresOptions, Process, ProcessSpec, Redis, Sentinels, Tokens, free_port,
+    janitor::Directory,
+};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Every worker may lease every intent in the tenants of its token.
@@ -20,6 +23,8 @@ const JOBS_CONFIG: &str = "[[workers]]\nsubject = \"*\"\nintents = [\"*\"]\n";
 #[derive(Debug, Clone)]
 pub struct StackBuilder {
     postgres: PostgresOptions,
+    patroni: bool,
+    sentinels: bool,
     jobs: usize,
     relays: usize,
     jobs_config: String,
@@ -30,6 +35,18 @@ pub struct StackBuilder {
 impl StackBuilder {
     pub fn postgres(mut self, options: PostgresOptions) -> Self {
         self.postgres = options;
+        self
+    }
+
+    /// A PostgreSQL that fails over, instead of a single one.
+    pub fn patroni(mut self) -> Self {
+        self.patroni = true;
+        self
+    }
+
+    /// A Redis that fails over, instead of a single one.
+    pub fn sentinels(mut self) -> Self {
+        self.sentinels = true;
         self
     }
 
@@ -65,8 +82,17 @@ impl StackBuilder {
 
     /// Starts everything and waits until every process is ready.
     pub async fn start(self) -> Result<Stack> {
-        let (postgres, redis) = tokio::try_join!(Postgres::start(self.postgres), Redis::start())?;
-        let database = Database::create_on(&postgres).await?;
+        let redis = if self.sentinels { Sentinels::first().await? } else { Redis::start().await? };
+        let sentinels = if self.sentinels { Some(Sentinels::start(&redis).await?) } else { None };
+        let (patroni, postgres, database) = if self.patroni {
+            let patroni = Patroni::start().await?;
+            let database = Database::create_under(&patroni).await?;
+            (Some(patroni), None, database)
+        } else {
+            let postgres = Postgres::start(self.postgres).await?;
+            let database = Database::create_on(&postgres).await?;
+            (None, Some(postgres), database)
+        };
         let directory = Directory::new("holdfast-stack-")?;
         let jobs_config = directory.join("jobs.toml");
         std::fs::write(&jobs_config, &self.jobs_config)?;
@@ -80,7 +106,9 @@ impl StackBuilder {
             jobs_env: self.jobs_env,
             relay_env: self.relay_env,
             database,
+            sentinels,
             redis,
+            patroni,
             postgres,
         };
         for _ in 0..self.jobs {
@@ -119,8 +147,12 @@ pub struct Stack {
     jobs_env: Vec<(String, String)>,
     relay_env: Vec<(String, String)>,
     pub database: Database,
+    /// Of a stack with [`StackBuilder::sentinels`].
+    pub sentinels: Option<Sentinels>,
+    /// The only one, or the first to be primary.
     pub redis: Redis,
-    pub postgres: Postgres,
+    patroni: Option<Patroni>,
+    postgres: Option<Postgres>,
 }
 
 impl Stack {
@@ -131,6 +163,8 @@ impl Stack {
     pub fn builder() -> StackBuilder {
         StackBuilder {
             postgres: PostgresOptions::default(),
+            patroni: false,
+            sentinels: false,
             jobs: 1,
             relays: 1,
             jobs_config: JOBS_CONFIG.to_owned(),
@@ -138,6 +172,27 @@ impl Stack {
             jobs_env: vec![("HOLDFAST_JOBS__RATES__USERS_PER_MINUTE".to_owned(), "0".to_owned())],
             relay_env: Vec::new(),
         }
+    }
+
+    /// The server of a stack without Patroni.
+    pub fn postgres(&self) -> &Postgres {
+        self.postgres.as_ref().expect("a stack has one server unless it was asked for Patroni")
+    }
+
+    /// Of a stack with [`StackBuilder::patroni`].
+    pub fn patroni(&self) -> &Patroni {
+        self.patroni.as_ref().expect("the stack was asked for Patroni")
+    }
+
+    /// As services are told where Redis is.
+    pub fn redis_url(&self) -> String {
+        self.sentinels.as_ref().map_or_else(|| self.redis.url(), Sentinels::url)
+    }
+
+    /// The server that takes writes; fails while none does.
+    pub async fn redis_primary(&self) -> Result<&Redis> {
+        let Some(sentinels) = &self.sentinels else { return Ok(&self.redis) };
+        Ok(sentinels.promoted().await?.unwrap_or(&self.redis))
     }
 
     /// Waits until every process that runs is ready.
@@ -157,7 +212,7 @@ impl Stack {
             .env("HOLDFAST_JOBS__GRPC__LISTEN", format!("127.0.0.1:{grpc_port}"))
             .env("HOLDFAST_JOBS__DATABASE__APP_URL", self.database.url(Role::JobsApp).expose())
             .env("HOLDFAST_JOBS__DATABASE__TASK_URL", self.database.url(Role::JobsTask).expose())
-            .env("HOLDFAST_JOBS__REDIS__URL", self.redis.url())
+            .env("HOLDFAST_JOBS__REDIS__URL", self.redis_url())
             .env("HOLDFAST_JOBS__REDIS__PREFIX", Self::REDIS_PREFIX)
             .env("HOLDFAST_JOBS__AUTH__ISSUER", ISSUER)
             .env("HOLDFAST_JOBS__AUTH__AUDIENCE", AUDIENCE)
@@ -169,7 +224,7 @@ impl Stack {
     pub fn start_relay(&self) -> Result<Process> {
         let spec = service("relay", &self.relay_env)?
             .env("HOLDFAST_RELAY__DATABASE__URL", self.database.url(Role::Relay).expose())
-            .env("HOLDFAST_RELAY__REDIS__URL", self.redis.url())
+            .env("HOLDFAST_RELAY__REDIS__URL", self.redis_url())
             .env("HOLDFAST_RELAY__REDIS__PREFIX", Self::REDIS_PREFIX)
             .env("HOLDFAST_RELAY__SIGNING__KEY", &self.event_key)
             .env("HOLDFAST_RELAY__SIGNING__KEY_ID", Self::EVENT_KEY_ID);

@@ -80,8 +80,11 @@ pub struct Database {
     pub app_url: DatabaseUrl,
     /// As holdfast_jobs_task.
     pub task_url: DatabaseUrl,
-    /// As holdfast_jobs_app, on a replica, for lists and histories; the primary where absent.
+    /// As holdfast_jobs_app, on one replica, for lists and histories; the primary where absent.
     pub read_url: Option<DatabaseUrl>,
+    /// A replica that lags by more is not read.
+    #[serde(default = "read_lag_max_ms")]
+    pub read_lag_max_ms: u64,
     #[serde(default = "app_connections_max")]
     pub app_connections_max: u32,
     #[serde(default = "task_connections_max")]
@@ -89,6 +92,16 @@ pub struct Database {
     /// How long a transaction of a call, or of a batch of calls, may take. Background work has longer, see PoolConfig.
     #[serde(default = "transaction_time_max_ms")]
     pub transaction_time_max_ms: u64,
+}
+
+impl Database {
+    pub fn read_lag_max(&self) -> Duration {
+        Duration::from_millis(self.read_lag_max_ms)
+    }
+}
+
+fn read_lag_max_ms() -> u64 {
+    1000
 }
 
 /// With those of background work and of lists, the 20 of an instance.

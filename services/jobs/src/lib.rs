@@ -106,11 +106,15 @@ fn core(config: &Config, redis: &Redis) -> anyhow::Result<Core> {
         transaction_time_max_ms: database.transaction_time_max_ms,
         ..PoolConfig::new(url.clone()).with_connections_max(connections_max)
     };
-    let read_url = database.read_url.as_ref().unwrap_or(&database.app_url);
+    let reads_max = database.task_connections_max;
+    let mut read_db = ReadDb::open(&calls(&database.app_url, reads_max), SERVICE)?;
+    if let Some(url) = &database.read_url {
+        read_db = read_db.with_replica(&calls(url, reads_max), database.read_lag_max(), SERVICE)?;
+    }
     Ok(Core {
         app_db: AppDb::open(&calls(&database.app_url, database.app_connections_max), SERVICE)?,
         task_db: TaskDb::open(&background, SERVICE)?,
-        read_db: ReadDb::open(&calls(read_url, database.task_connections_max), SERVICE)?,
+        read_db,
         limits: config.limits().map_err(config_error)?,
         encode: wire::event::encode,
         encode_reminder: wire::event::encode_reminder,

@@ -18,7 +18,7 @@ use crate::{
 
 /// Start the whole stack on this machine; Ctrl-C stops it.
 ///
-/// Starts PostgreSQL, Redis and every service as child processes, with their data under --dir, migrates the schemas, and
+/// Starts PostgreSQL, PgBouncer where there is one, Redis and every service as child processes, with their data under --dir, migrates the schemas, and
 /// makes a development signing key and a token that is good for three hours; `holdfast token` makes others. Ends with 0
 /// after Ctrl-C or SIGTERM, with 1 where a part of the stack ended by itself.
 #[derive(Debug, clap::Args)]
@@ -107,6 +107,9 @@ fn welcome(layout: &Layout, info: &StackInfo) -> Table {
         table.field(&format!("{name}, HTTP"), format!("{url}/readyz  /metrics"));
     }
     table.field("PostgreSQL", format!("psql \"$(cat {})\"", secret("admin_url")));
+    if let Some(file) = &info.pool_url_file {
+        table.field("PgBouncer", format!("psql \"$(cat {})\" -c 'SHOW POOLS'", shown(file)));
+    }
     table.field("Redis", format!("redis-cli -u \"$(cat {})\"", secret("redis_url")));
     table.field("logs", shown(&layout.root().join("logs")));
     table.field("token, for 3 h", format!("export HOLDFAST_TOKEN=$(cat {})", secret("token")));

@@ -1,4 +1,4 @@
-//! The stack on one machine: PostgreSQL, Redis and every service as child processes of `holdfast up`, with all they
+//! The stack on one machine: PostgreSQL, PgBouncer where there is one, Redis and every service as child processes of `holdfast up`, with all they
 //! need and leave behind under one directory.
 //!
 //! Nothing outside the directory and the chosen ports is touched: no system cluster, no service manager. Children run
@@ -10,6 +10,7 @@ mod account;
 mod child;
 mod layout;
 mod orphans;
+mod pgbouncer;
 mod ports;
 mod postgres;
 mod redis;
@@ -19,6 +20,7 @@ mod stack;
 
 pub(crate) use child::{ChildSpec, RunChildArgs, Supervised, run_child};
 pub(crate) use layout::{Layout, write_private};
+pub(crate) use pgbouncer::is_recent as pgbouncer_is_recent;
 pub(crate) use ports::Ports;
 pub(crate) use postgres::connect_admin;
 pub(crate) use services::{EVENT_KEY_ID, TENANT, TOUR_PARALLEL_PROJECTS, TOUR_SERIAL_PROJECT};

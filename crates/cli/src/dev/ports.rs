@@ -9,6 +9,9 @@ use crate::exit::UsageError;
 pub(crate) struct Ports {
     #[arg(long = "postgres-port", env = "HOLDFAST_POSTGRES_PORT", default_value_t = 15432, value_name = "PORT")]
     pub(crate) postgres: u16,
+    /// PgBouncer, where this machine has one.
+    #[arg(long = "pgbouncer-port", env = "HOLDFAST_PGBOUNCER_PORT", default_value_t = 16432, value_name = "PORT")]
+    pub(crate) pgbouncer: u16,
     #[arg(long = "redis-port", env = "HOLDFAST_REDIS_PORT", default_value_t = 16379, value_name = "PORT")]
     pub(crate) redis: u16,
     /// gRPC of the jobs service.
@@ -23,9 +26,10 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    fn named(&self) -> [(&'static str, &'static str, u16); 5] {
+    fn named(&self) -> [(&'static str, &'static str, u16); 6] {
         [
             ("PostgreSQL", "postgres", self.postgres),
+            ("PgBouncer", "pgbouncer", self.pgbouncer),
             ("Redis", "redis", self.redis),
             ("jobs gRPC", "jobs", self.jobs),
             ("jobs HTTP", "jobs-http", self.jobs_http),
@@ -58,7 +62,7 @@ mod tests {
     fn a_port_in_use_is_refused_by_name() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let redis = taken.local_addr().unwrap().port();
-        let ports = Ports { postgres: 0, redis, jobs: 1, jobs_http: 2, relay_http: 3 };
+        let ports = Ports { postgres: 0, pgbouncer: 4, redis, jobs: 1, jobs_http: 2, relay_http: 3 };
         let refusal = ports.check_free().unwrap_err().to_string();
         assert!(refusal.contains("(Redis)") && refusal.contains("HOLDFAST_REDIS_PORT"), "{refusal}");
     }

@@ -29,7 +29,7 @@ use crate::exit::UsageError;
 
 pub(crate) const NAME: &str = "postgres";
 const MAJOR_MIN: u32 = 15;
-const DATABASE: &str = "holdfast";
+pub(crate) const DATABASE: &str = "holdfast";
 const ADMIN: &str = "postgres";
 /// A server that was killed under load replays its log first.
 const START_PATIENCE: Duration = Duration::from_secs(120);

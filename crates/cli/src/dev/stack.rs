@@ -12,6 +12,7 @@ use super::{
     child::Supervised,
     layout::{Layout, write_private},
     orphans,
+    pgbouncer::{self, PgBouncer},
     ports::Ports,
     postgres::{self, Postgres},
     redis::{self, RedisServer},
@@ -26,6 +27,8 @@ pub(crate) struct StackInfo {
     pub(crate) endpoint: String,
     pub(crate) health_urls: Vec<(String, String)>,
     pub(crate) admin_url_file: PathBuf,
+    /// Of PgBouncer's console, where services go through one.
+    pub(crate) pool_url_file: Option<PathBuf>,
     pub(crate) redis_url_file: PathBuf,
     pub(crate) redis_prefix: String,
     pub(crate) event_key_file: PathBuf,
@@ -42,6 +45,10 @@ impl StackInfo {
 
     pub(crate) fn admin_url(&self) -> anyhow::Result<DatabaseUrl> {
         Ok(DatabaseUrl::parse(read(&self.admin_url_file)?)?)
+    }
+
+    pub(crate) fn pool_url(&self) -> anyhow::Result<Option<DatabaseUrl>> {
+        self.pool_url_file.as_ref().map(|file| Ok(DatabaseUrl::parse(read(file)?)?)).transpose()
     }
 
     pub(crate) fn redis_url(&self) -> anyhow::Result<String> {
@@ -73,7 +80,8 @@ impl Stack {
     /// part fails, to be stopped.
     pub(crate) async fn start(&mut self, ports: &Ports) -> anyhow::Result<StackInfo> {
         let layout = self.layout.clone();
-        orphans::stop_all(&layout, &[services::JOBS, services::RELAY, redis::NAME, postgres::NAME]).await?;
+        let children = [services::JOBS, services::RELAY, redis::NAME, pgbouncer::NAME, postgres::NAME];
+        orphans::stop_all(&layout, &children).await?;
         ports.check_free()?;
 
         let (postgres, child) = Postgres::start(&layout, ports.postgres).await?;
@@ -83,7 +91,19 @@ impl Stack {
 
         let admin_url = postgres.admin_url()?;
         migrate(&layout, &admin_url).await?;
-        let secrets = write_secrets(&layout, &ServiceUrls::of(&postgres)?, redis.url())?;
+        // After the migration, which gives the roles the passwords that it passes on.
+        let pgbouncer = match PgBouncer::start(&layout, ports.pgbouncer, ports.postgres).await? {
+            Some((pgbouncer, child)) => {
+                pgbouncer.ready(self.add(child)).await?;
+                Some(pgbouncer)
+            }
+            None => None,
+        };
+        let urls = ServiceUrls::of(|role| match &pgbouncer {
+            Some(pgbouncer) => pgbouncer.url(role),
+            None => postgres.url(role.name()),
+        })?;
+        let secrets = write_secrets(&layout, &urls, redis.url())?;
         let (jobs, child) = Service::jobs(&layout, ports, &secrets)?;
         jobs.ready(self.add(child)).await?;
         let (relay, child) = Service::relay(&layout, ports, &secrets)?;
@@ -96,11 +116,15 @@ impl Stack {
                 (services::RELAY.to_owned(), relay.health_url),
             ],
             admin_url_file: layout.secret("admin_url"),
+            pool_url_file: pgbouncer.as_ref().map(|_| layout.secret("pool_url")),
             redis_url_file: secrets.redis_url,
             redis_prefix: redis::PREFIX.to_owned(),
             event_key_file: secrets.event_key,
         };
         write_private(&info.admin_url_file, admin_url.expose().as_bytes())?;
+        if let (Some(pgbouncer), Some(file)) = (&pgbouncer, &info.pool_url_file) {
+            write_private(file, pgbouncer.console_url()?.expose().as_bytes())?;
+        }
         write_private(&layout.stack_info(), &serde_json::to_vec_pretty(&info)?)?;
         Ok(info)
     }
@@ -143,12 +167,8 @@ struct ServiceUrls {
 }
 
 impl ServiceUrls {
-    fn of(postgres: &Postgres) -> anyhow::Result<Self> {
-        Ok(Self {
-            jobs_app: postgres.url(Role::JobsApp.name())?,
-            jobs_task: postgres.url(Role::JobsTask.name())?,
-            relay: postgres.url(Role::Relay.name())?,
-        })
+    fn of(url: impl Fn(Role) -> anyhow::Result<DatabaseUrl>) -> anyhow::Result<Self> {
+        Ok(Self { jobs_app: url(Role::JobsApp)?, jobs_task: url(Role::JobsTask)?, relay: url(Role::Relay)? })
     }
 }
 

@@ -1,5 +1,6 @@
 //! `holdfast doctor`: a sound stack, and one with faults.
 
+use holdfast_testkit::{PgBouncer, Postgres, PostgresOptions, Redis, pgbouncer};
 use serde_json::Value;
 
 use crate::support::{Client, Ran, command, finish, run};
@@ -58,4 +59,57 @@ async fn a_part_that_does_not_answer_is_a_failure() {
     let ran = run(["-o", "json", "doctor", "--service", &service]).await;
     assert_eq!(ran.code, 1);
     assert_eq!(verdict(&ran, &format!("service {service}")), "FAILED");
+}
+
+/// What `doctor` says of a server that is set up badly, by check.
+async fn verdicts(arguments: &[&str], checks: &[&str]) -> (i32, Vec<String>) {
+    let ran = run([&["-o", "json", "doctor"], arguments].concat()).await;
+    let of = |check: &&str| verdict(&ran, check).as_str().unwrap_or("not looked at").to_owned();
+    (ran.code, checks.iter().map(of).collect())
+}
+
+#[tokio::test]
+async fn a_postgresql_that_forgets_is_found() {
+    let checks = ["fsync", "full_page_writes", "synchronous_commit", "max_connections", "PostgreSQL"];
+    let settings = ["full_page_writes=off", "synchronous_commit=off", "max_connections=49"];
+    // Leaked, once: settings of a server are static everywhere else.
+    let options = PostgresOptions { fsync: false, settings: Box::leak(Box::new(settings)), ..Default::default() };
+    let postgres = Postgres::start(options).await.unwrap();
+    let admin_url = postgres.admin_url("postgres").unwrap();
+    let found = verdicts(&["--admin-url", admin_url.expose()], &checks).await;
+    assert_eq!(found, (1, ["FAILED", "FAILED", "FAILED", "warning", "ok"].map(str::to_owned).into()));
+}
+
+#[tokio::test]
+async fn a_redis_that_evicts_or_only_follows_is_found() {
+    let (redis, primary) = tokio::try_join!(Redis::start(), Redis::start()).unwrap();
+    redis.command("CONFIG SET maxmemory-policy allkeys-lru").await.unwrap();
+    redis.command("CONFIG SET appendonly no").await.unwrap();
+    let checks = ["Redis", "role", "maxmemory-policy", "appendonly"];
+    let found = verdicts(&["--redis-url", &redis.url()], &checks).await;
+    assert_eq!(found, (1, ["ok", "ok", "FAILED", "warning"].map(str::to_owned).into()));
+
+    redis.command("CONFIG SET maxmemory-policy noeviction").await.unwrap();
+    redis.command(&format!("REPLICAOF 127.0.0.1 {}", primary.port())).await.unwrap();
+    let found = verdicts(&["--redis-url", &redis.url()], &checks).await;
+    assert_eq!(found, (1, ["ok", "FAILED", "ok", "warning"].map(str::to_owned).into()));
+}
+
+#[tokio::test]
+async fn a_pgbouncer_that_breaks_statements_is_found() {
+    if !pgbouncer::is_installed() {
+        return;
+    }
+    let postgres = Postgres::start(PostgresOptions { fsync: false, ..Default::default() }).await.unwrap();
+    let checks = ["PgBouncer", "pool_mode", "max_prepared_statements", "query_wait_timeout", "server_login_retry"];
+    let poor = "pool_mode = statement\nmax_prepared_statements = 0\nquery_wait_timeout = 120\nserver_login_retry = 15";
+    for (settings, code, expected) in [
+        ("", 0, ["ok", "ok", "ok", "ok", "ok"]),
+        ("pool_mode = session\nquery_wait_timeout = 0", 0, ["ok", "warning", "ok", "warning", "ok"]),
+        (poor, 1, ["ok", "FAILED", "FAILED", "warning", "warning"]),
+    ] {
+        let pgbouncer = PgBouncer::start(&postgres, settings).await.unwrap();
+        let found = verdicts(&["--pool-url", pgbouncer.console_url().unwrap().expose()], &checks).await;
+        assert_eq!(found, (code, expected.map(str::to_owned).into()), "{settings}");
+    }
 }

@@ -30,7 +30,14 @@ impl Site {
         // PostgreSQL may run under an account of its own, which has to pass through.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(directory.path(), open).unwrap();
-        let flags = ["--postgres-port", "--redis-port", "--jobs-port", "--jobs-http-port", "--relay-http-port"];
+        let flags = [
+            "--postgres-port",
+            "--redis-port",
+            "--jobs-port",
+            "--jobs-http-port",
+            "--relay-http-port",
+            "--pgbouncer-port",
+        ];
         let ports = flags.iter().flat_map(|flag| [(*flag).to_owned(), free_port().unwrap().to_string()]).collect();
         Self { directory, ports, settings: Vec::new() }
     }
@@ -43,6 +50,10 @@ impl Site {
 
     pub(crate) fn dir(&self) -> PathBuf {
         self.directory.path().join("stack")
+    }
+
+    pub(crate) fn port(&self, flag: &str) -> &str {
+        &self.ports[self.ports.iter().position(|argument| argument == flag).unwrap() + 1]
     }
 
     pub(crate) fn arguments(&self) -> Vec<String> {

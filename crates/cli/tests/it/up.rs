@@ -24,7 +24,14 @@ async fn what_was_submitted_is_there_again_at_the_next_start() {
 
     let up = site.up().await;
     assert_eq!(site.run(&submit).await["job_id"], job["job_id"]);
-    site.run(&["doctor"]).await;
+    let findings = site.run(&["doctor"]).await;
+    // Where this machine has a PgBouncer, services go through it, and it is as it should be.
+    let pooled = findings.as_array().unwrap().iter().find(|finding| finding["check"] == "PgBouncer").unwrap();
+    let has_pgbouncer = site.dir().join("run/pgbouncer.pid").exists();
+    assert_eq!(pooled["verdict"], if has_pgbouncer { "ok" } else { "note" }, "{findings}");
+    let app_url = std::fs::read_to_string(site.dir().join("secrets/jobs_app_url")).unwrap();
+    let pooled_port = format!(":{}/", site.port("--pgbouncer-port"));
+    assert_eq!(app_url.contains(&pooled_port), has_pgbouncer, "the services go another way");
     assert!(end(up, Signal::SIGTERM).await.success());
 }
 
@@ -42,7 +49,9 @@ async fn a_child_that_dies_takes_the_stack_down_with_a_word_about_it() {
 async fn nothing_outlives_a_stack_that_is_killed() {
     let site = Site::new();
     let up = site.up().await;
-    let children = ["relay", "jobs", "redis", "postgres"].map(|name| site.pid_of(name));
+    let pooled = site.dir().join("run/pgbouncer.pid").exists().then_some("pgbouncer");
+    let children = ["relay", "jobs", "redis", "postgres"].into_iter().chain(pooled);
+    let children: Vec<Pid> = children.map(|name| site.pid_of(name)).collect();
     end(up, Signal::SIGKILL).await;
     eventually(
         || async {

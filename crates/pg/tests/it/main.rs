@@ -4,6 +4,7 @@ mod coalescer;
 mod errors;
 mod leadership;
 mod migrate;
+mod replica;
 mod restart;
 mod scope;
 mod silent;

@@ -217,9 +217,10 @@ async fn waiting_for_a_connection_ends_at_the_deadline() -> Result<()> {
 #[tokio::test]
 async fn the_read_handle_writes_nothing() -> Result<()> {
     let database = database_with_rows_of_a_and_b().await?;
-    let mut tx = database.read()?.begin(&scope(&["a"]), None).await?;
-    assert_eq!(tenants_seen(&mut tx).await?, ["a"]);
-    let refused = insert(&mut tx, "a").await;
+    let read = database.read()?;
+    let seen = read.read(&scope(&["a"]), None, async |mut tx| tenants_seen(&mut tx).await).await?;
+    assert_eq!(seen, ["a"]);
+    let refused = read.read(&scope(&["a"]), None, async |mut tx| insert(&mut tx, "a").await).await;
     // The class of a demoted primary: read-only.
     assert!(matches!(refused, Err(DbError::Unavailable(_))), "{refused:?}");
     Ok(())

@@ -181,6 +181,10 @@ async fn a_ping_replaces_them_too_and_fails_while_nobody_answers() -> Result<()>
 #[tokio::test]
 async fn a_single_statement_ends_in_time_and_costs_no_slot() -> Result<()> {
     let bench = bench(TIME_MAX).await?;
+    if bench.postgres.pgbouncer().is_some() {
+        // Outside a transaction the next statement gets another session, which nobody has silenced.
+        return Ok(());
+    }
     let task = TaskDb::open(&bench.config, "test")?;
     let backend = || task.run(async |on| sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()").fetch_one(on).await);
     let mut silence = Vec::new();

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use holdfast_pg::Role;
-use holdfast_testkit::{Database, Postgres, PostgresOptions, Redis};
+use holdfast_testkit::{Database, PgBouncer, Postgres, PostgresOptions, Redis, pgbouncer};
 
 #[tokio::test]
 async fn redis_comes_back_with_its_data_and_can_lose_it() -> Result<()> {
@@ -55,4 +55,53 @@ async fn databases_are_ones_own_and_migrated() -> Result<()> {
         assert_eq!(user, role.name());
     }
     Ok(())
+}
+
+/// Where `HOLDFAST_TEST_PGBOUNCER` is set: every role of a service goes through it, each by its own password, and past it
+/// there is no way.
+#[tokio::test]
+async fn services_go_through_pgbouncer_where_it_was_asked_for() -> Result<()> {
+    let postgres = Postgres::shared().await?;
+    let Some(pgbouncer) = postgres.pgbouncer() else {
+        assert!(std::env::var_os("HOLDFAST_TEST_PGBOUNCER").is_none_or(|value| value.is_empty()));
+        return Ok(());
+    };
+    let database = Database::create().await?;
+    for role in [Role::JobsApp, Role::JobsTask, Role::Relay] {
+        assert!(login(&postgres.url(role.name(), database.name())?).await.is_err(), "{role} got in without it");
+        let before = pgbouncer.transactions(database.name()).await?;
+        assert_eq!(login(database.url(role)).await?, role.name());
+        assert!(pgbouncer.transactions(database.name()).await? > before, "{role} went another way");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn pgbouncer_passes_on_what_a_password_proves() -> Result<()> {
+    if !pgbouncer::is_installed() {
+        return Ok(());
+    }
+    let postgres = Postgres::start(PostgresOptions { fsync: false, ..Default::default() }).await?;
+    let database = Database::create_on(&postgres).await?;
+    pgbouncer::set_passwords(&postgres.admin_url("postgres")?).await?;
+    let pgbouncer = PgBouncer::start(&postgres, "").await?;
+    for role in [Role::JobsApp, Role::Relay] {
+        let url = pgbouncer.url(role.name(), database.name())?;
+        assert_eq!(login(&url).await?, role.name());
+        let wrong = url.expose().replace("holdfast-test", "guessed");
+        assert!(login(&wrong.parse()?).await.is_err(), "{role} got in by a wrong password");
+    }
+    // Nobody but services: neither those who own schemas nor the superuser.
+    for role in [Role::JobsOwner.name(), "postgres"] {
+        assert!(login(&pgbouncer.url(role, database.name())?).await.is_err(), "{role} got in");
+    }
+    Ok(())
+}
+
+async fn login(url: &holdfast_pg::DatabaseUrl) -> Result<String> {
+    use sqlx::Connection as _;
+    let mut connection = sqlx::PgConnection::connect(url.expose()).await?;
+    let user = sqlx::query_scalar("SELECT current_user::text").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(user)
 }

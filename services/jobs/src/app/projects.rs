@@ -3,7 +3,7 @@
 use holdfast_caller::Role;
 use holdfast_fault::{Fault, Reason};
 use holdfast_ids::{ProjectId, TenantId};
-use holdfast_pg::TenantScope;
+use holdfast_pg::{ReadTx, TenantScope};
 
 use super::depth::QueueLimits;
 use super::{App, Asking, authorise, retrying};
@@ -74,14 +74,9 @@ impl App {
     /// Those of a listing that the caller's token is for.
     pub async fn projects(&self, asking: &Asking, mut listing: ProjectListing) -> Result<Vec<Project>, Fault> {
         listing.projects = authorise::named_projects(&asking.caller)?;
-        Ok(self.core.read_db.bounded(self.projects_once(asking, &listing)).await?)
-    }
-
-    async fn projects_once(&self, asking: &Asking, listing: &ProjectListing) -> Result<Vec<Project>, StoreError> {
-        let mut tx = self.core.read_db.begin(&TenantScope::one(&listing.tenant_id), asking.deadline).await?;
-        let projects = projects_list(&mut tx, listing).await?;
-        tx.commit().await?;
-        Ok(projects)
+        let scope = TenantScope::one(&listing.tenant_id);
+        let list = |tx| projects_once(tx, &listing);
+        Ok(self.core.read_db.read(&scope, asking.deadline, list).await?)
     }
 
     pub async fn update_project(&self, asking: &Asking, wanted: Wanted) -> Result<Updated, Fault> {
@@ -147,4 +142,10 @@ impl App {
             ..own.clone()
         }
     }
+}
+
+async fn projects_once(mut tx: ReadTx, listing: &ProjectListing) -> Result<Vec<Project>, StoreError> {
+    let projects = projects_list(&mut tx, listing).await?;
+    tx.commit().await?;
+    Ok(projects)
 }

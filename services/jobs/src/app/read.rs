@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use holdfast_fault::Fault;
-use holdfast_ids::JobId;
-use holdfast_pg::TenantScope;
+use holdfast_ids::{JobId, TenantId};
 use holdfast_pg::coalescer::BatchJob;
+use holdfast_pg::{ReadTx, TenantScope};
 
 use super::answer::scope_of;
 use super::{App, Asking, Core, blames_an_item, latest};
@@ -23,14 +23,9 @@ impl App {
 
     pub async fn list(&self, asking: &Asking, listing: Listing) -> Result<Vec<SeenJob>, Fault> {
         asking.caller.require_project(&listing.project_id)?;
-        Ok(self.core.read_db.bounded(self.list_once(asking, &listing)).await?)
-    }
-
-    async fn list_once(&self, asking: &Asking, listing: &Listing) -> Result<Vec<SeenJob>, StoreError> {
-        let mut tx = self.core.read_db.begin(&TenantScope::one(&listing.tenant_id), asking.deadline).await?;
-        let jobs = jobs_list(&mut tx, listing).await?;
-        tx.commit().await?;
-        Ok(jobs)
+        let scope = TenantScope::one(&listing.tenant_id);
+        let list = |tx| list_once(tx, &listing);
+        Ok(self.core.read_db.read(&scope, asking.deadline, list).await?)
     }
 
     pub async fn events(
@@ -41,32 +36,37 @@ impl App {
         events_max: i64,
     ) -> Result<Vec<SeenEvent>, Fault> {
         let caller = &asking.caller;
-        let (mut events, exists) =
-            self.core.read_db.bounded(self.events_once(asking, job_id, after_seq, events_max)).await?;
+        let scope = TenantScope::new(&caller.tenants).map_err(StoreError::from)?;
+        let list = |tx| events_once(tx, job_id, &caller.tenants, after_seq, events_max);
+        let (mut events, exists) = self.core.read_db.read(&scope, asking.deadline, list).await?;
         if events.is_empty() && exists {
             return Ok(events);
         }
         events.retain(|event| event.project_id.parse().is_ok_and(|project| caller.projects.contains(&project)));
         if events.is_empty() { Err(job_not_found()) } else { Ok(events) }
     }
+}
 
-    /// The events, and whether the job has any at all.
-    async fn events_once(
-        &self,
-        asking: &Asking,
-        job_id: JobId,
-        after_seq: i64,
-        events_max: i64,
-    ) -> Result<(Vec<SeenEvent>, bool), StoreError> {
-        let tenants = &asking.caller.tenants;
-        let mut tx = self.core.read_db.begin(&TenantScope::new(tenants)?, asking.deadline).await?;
-        let events = job_events_list(&mut tx, job_id, tenants, after_seq, events_max).await?;
-        // Past the last page, or no such job: only the first row can tell.
-        let exists =
-            !events.is_empty() || (after_seq > 0 && !job_events_list(&mut tx, job_id, tenants, 0, 1).await?.is_empty());
-        tx.commit().await?;
-        Ok((events, exists))
-    }
+async fn list_once(mut tx: ReadTx, listing: &Listing) -> Result<Vec<SeenJob>, StoreError> {
+    let jobs = jobs_list(&mut tx, listing).await?;
+    tx.commit().await?;
+    Ok(jobs)
+}
+
+/// The events, and whether the job has any at all.
+async fn events_once(
+    mut tx: ReadTx,
+    job_id: JobId,
+    tenants: &[TenantId],
+    after_seq: i64,
+    events_max: i64,
+) -> Result<(Vec<SeenEvent>, bool), StoreError> {
+    let events = job_events_list(&mut tx, job_id, tenants, after_seq, events_max).await?;
+    // Past the last page, or no such job: only the first row can tell.
+    let exists =
+        !events.is_empty() || (after_seq > 0 && !job_events_list(&mut tx, job_id, tenants, 0, 1).await?.is_empty());
+    tx.commit().await?;
+    Ok((events, exists))
 }
 
 /// The batch job behind [`App::get`]: callers that look at the same time share a trip.

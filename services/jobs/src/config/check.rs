@@ -38,6 +38,7 @@ impl Config {
         wrong.outside(database.app_connections_max, 1..=1000, "database.app_connections_max");
         wrong.outside(database.task_connections_max, 1..=1000, "database.task_connections_max");
         wrong.outside(database.transaction_time_max_ms, 500..=30_000, "database.transaction_time_max_ms");
+        wrong.outside(database.read_lag_max_ms, 100..=HOUR_MS, "database.read_lag_max_ms");
         wrong.outside(self.leases.ttl_ms, SECOND_MS..=HOUR_MS, "leases.ttl_ms");
         self.limits.check(&mut wrong);
         self.fairness.check(&mut wrong);
@@ -257,6 +258,7 @@ mod tests {
             ("database.app_connections_max", "0"),
             ("database.task_connections_max", "0"),
             ("database.transaction_time_max_ms", "499"),
+            ("database.read_lag_max_ms", "99"),
             ("leases.ttl_ms", "999"),
             ("limits.running_per_project", "0"),
             ("limits.project_depth_hard", "0"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use holdfast_ids::{ActorId, Intent, ProjectId, TenantId};
-use holdfast_pg::Tx;
+use holdfast_pg::{ReadTx, Tx};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -151,7 +151,7 @@ pub struct ProjectListing {
 }
 
 /// By name.
-pub async fn projects_list(tx: &mut Tx, listing: &ProjectListing) -> Result<Vec<Project>, StoreError> {
+pub async fn projects_list(tx: &mut ReadTx, listing: &ProjectListing) -> Result<Vec<Project>, StoreError> {
     let rows = sqlx::query_file!(
         "src/store/queries/projects_list.sql",
         listing.tenant_id.as_str(),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use holdfast_ids::{JobId, ProjectId, TenantId};
-use holdfast_pg::Tx;
+use holdfast_pg::{ReadTx, Tx};
 use uuid::Uuid;
 
 use super::StoreError;
@@ -52,7 +52,7 @@ pub struct Listing {
 }
 
 /// Newest first.
-pub async fn jobs_list(tx: &mut Tx, listing: &Listing) -> Result<Vec<SeenJob>, StoreError> {
+pub async fn jobs_list(tx: &mut ReadTx, listing: &Listing) -> Result<Vec<SeenJob>, StoreError> {
     let states: Vec<String> = listing.states.iter().map(|state| state.as_str().to_owned()).collect();
     let rows = sqlx::query_file_as!(
         SeenRow,
@@ -90,7 +90,7 @@ pub struct SeenEvent {
 
 /// Oldest first, after `after_seq`.
 pub async fn job_events_list(
-    tx: &mut Tx,
+    tx: &mut ReadTx,
     job_id: JobId,
     tenants: &[TenantId],
     after_seq: i64,

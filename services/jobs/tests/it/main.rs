@@ -17,6 +17,7 @@ mod outage;
 mod plans;
 mod privacy;
 mod projects;
+mod replica;
 mod support;
 mod tasks;
 mod tenancy;

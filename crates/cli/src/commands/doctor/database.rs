@@ -1,11 +1,11 @@
-//! PostgreSQL and PgBouncer.
+//! PostgreSQL.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use holdfast_pg::{
     DatabaseUrl,
     migrate::{self, StepState},
 };
-use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
+use sqlx::PgConnection;
 
 use super::{
     growth,
@@ -60,6 +60,7 @@ async fn examine_server(connection: &mut PgConnection) -> Result<Vec<Finding>, s
         "(instances * 20) + 10",
     ));
     findings.push(examine_clock(connection).await?);
+    findings.push(examine_replicas(connection).await?);
     Ok(findings)
 }
 
@@ -77,6 +78,21 @@ async fn examine_clock(connection: &mut PgConnection) -> Result<Finding, sqlx::E
     Ok(Finding::expect("database clock", &detail, skew.abs() <= CLOCK_SKEW_MAX, Verdict::Warning, "clocks kept by NTP"))
 }
 
+async fn examine_replicas(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
+    let (streaming, synchronous): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum'))
+         FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'",
+    )
+    .fetch_one(connection)
+    .await?;
+    let detail = match (streaming, synchronous) {
+        (0, _) => "none".to_owned(),
+        (_, 0) => format!("{streaming}, none synchronous: a failover to one loses what it had not received"),
+        _ => format!("{streaming}, of them synchronous: {synchronous}"),
+    };
+    Ok(Finding::note("replicas", detail))
+}
+
 async fn examine_schema(url: &DatabaseUrl, schema: &'static str) -> Finding {
     let what = format!("schema {schema}");
     let steps = match migrate::status(url, schema).await {
@@ -92,68 +108,5 @@ async fn examine_schema(url: &DatabaseUrl, schema: &'static str) -> Finding {
         (changed, ..) => {
             Finding::bad(what, format!("{detail}; {changed} applied with other contents than this build has"))
         }
-    }
-}
-
-pub(super) async fn examine_pool(url: &DatabaseUrl) -> Vec<Finding> {
-    match ask_pool(url).await {
-        Ok(findings) => findings,
-        Err(error) => vec![Finding::warning("PgBouncer", format!("its console does not answer: {error}"))],
-    }
-}
-
-/// The console speaks the simple protocol alone, on a database of its own.
-async fn ask_pool(url: &DatabaseUrl) -> Result<Vec<Finding>, sqlx::Error> {
-    let options: PgConnectOptions = url.expose().parse()?;
-    let mut console = PgConnection::connect_with(&options.database("pgbouncer")).await?;
-    let version: String = sqlx::raw_sql("SHOW VERSION").fetch_one(&mut console).await?.try_get(0)?;
-    let mut findings = vec![Finding::expect(
-        "PgBouncer",
-        &version,
-        is_recent(&version),
-        Verdict::Bad,
-        "1.21 or later: older ones break prepared statements",
-    )];
-    for row in sqlx::raw_sql("SHOW CONFIG").fetch_all(&mut console).await? {
-        let (key, value): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        match key.as_str() {
-            "pool_mode" => {
-                findings.push(Finding::expect(
-                    "pool_mode",
-                    &value,
-                    value == "transaction",
-                    Verdict::Warning,
-                    "transaction",
-                ));
-            }
-            "max_prepared_statements" => {
-                findings.push(Finding::expect(
-                    "max_prepared_statements",
-                    &value,
-                    value != "0",
-                    Verdict::Bad,
-                    "above 0",
-                ));
-            }
-            _ => {}
-        }
-    }
-    Ok(findings)
-}
-
-/// Whether "PgBouncer 1.24.1" is 1.21 or later.
-fn is_recent(version: &str) -> bool {
-    let mut numbers = version.split([' ', '.']).filter_map(|part| part.parse::<u32>().ok());
-    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (1, 21)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_of_the_pooler_are_compared_as_numbers() {
-        assert!(is_recent("PgBouncer 1.24.1") && is_recent("PgBouncer 1.21.0") && is_recent("PgBouncer 2.0"));
-        assert!(!is_recent("PgBouncer 1.18.0") && !is_recent("PgBouncer 1.9.0") && !is_recent("?"));
     }
 }

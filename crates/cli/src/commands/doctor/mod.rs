@@ -2,6 +2,7 @@
 
 mod database;
 mod growth;
+mod pool;
 mod probe;
 mod redis;
 
@@ -48,7 +49,7 @@ impl DoctorArgs {
             findings.extend(database::examine(url).await);
         }
         match &patient.pool_url {
-            Some(url) => findings.extend(database::examine_pool(url).await),
+            Some(url) => findings.extend(pool::examine(url).await),
             None => findings.push(Finding::note("PgBouncer", "not in use here")),
         }
         if let Some(url) = &patient.redis_url {
@@ -72,6 +73,7 @@ impl DoctorArgs {
             let stack = StackInfo::load(&Layout::at(&self.dir)?)
                 .map_err(|error| UsageError(format!("nothing to look at: {error}, or name what to look at")))?;
             patient.admin_url = Some(stack.admin_url()?);
+            patient.pool_url = stack.pool_url()?;
             patient.redis_url = Some(stack.redis_url()?);
             patient.services = stack.health_urls.into_iter().map(|(_, url)| url).collect();
         }

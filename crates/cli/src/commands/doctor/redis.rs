@@ -33,8 +33,10 @@ fn judge(info: &BTreeMap<String, String>) -> Vec<Finding> {
     let version = value("redis_version");
     let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default();
     let (policy, aof, write) = (value("maxmemory_policy"), value("aof_enabled"), value("aof_last_write_status"));
+    let role = value("role");
     vec![
         Finding::expect("Redis", version, major >= VERSION_MIN, Verdict::Bad, "7 or later"),
+        Finding::expect("role", role, role == "master", Verdict::Bad, "master: a replica takes no writes"),
         Finding::expect(
             "maxmemory-policy",
             policy,
@@ -62,6 +64,7 @@ mod tests {
         let info = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let sound: BTreeMap<_, _> = info(&[
             ("redis_version", "7.0.15"),
+            ("role", "master"),
             ("maxmemory_policy", "noeviction"),
             ("aof_enabled", "1"),
             ("aof_last_write_status", "ok"),
@@ -70,6 +73,6 @@ mod tests {
         let mut poor = sound;
         poor.extend(info(&[("maxmemory_policy", "allkeys-lru"), ("aof_enabled", "0")]));
         let verdicts: Vec<Verdict> = judge(&poor).iter().map(|finding| finding.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Good, Verdict::Bad, Verdict::Warning, Verdict::Good]);
+        assert_eq!(verdicts, [Verdict::Good, Verdict::Good, Verdict::Bad, Verdict::Warning, Verdict::Good]);
     }
 }

@@ -16,7 +16,7 @@ use crate::support::*;
 
 /// A world whose service speaks to its database through the proxy; background work does not.
 async fn behind_a_proxy() -> Result<(Proxy, World)> {
-    let proxy = Proxy::start(Postgres::shared().await?.port()).await?;
+    let proxy = Proxy::start(Postgres::shared().await?.service_port()).await?;
     let db = Database::create().await?;
     let settings = Settings::default().set("database.app_url", proxy.url(db.url(Login::JobsApp)));
     Ok((proxy, World::over(db, settings).await?))

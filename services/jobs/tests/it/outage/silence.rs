@@ -18,7 +18,7 @@ const ANSWERED: Duration = Duration::from_secs(6);
 
 /// A service that reaches its database through the proxy alone.
 async fn behind_a_proxy() -> Result<(Proxy, World)> {
-    let proxy = Proxy::start(Postgres::shared().await?.port()).await?;
+    let proxy = Proxy::start(Postgres::shared().await?.service_port()).await?;
     let db = Database::create().await?;
     let settings = Settings::default()
         .set("database.app_url", proxy.url(db.url(Login::JobsApp)))

@@ -1,4 +1,4 @@
-//! A proxy in front of PostgreSQL that loses a COMMIT, once, when it is told to, or swallows whatever connections carry.
+//! A proxy in front of PostgreSQL, or of its PgBouncer, that loses a COMMIT, once, when it is told to, or swallows whatever connections carry.
 //!
 //! It reads the protocol message by message and changes none of them. What it can do is end a connection at the one
 //! moment that a test cannot hit from outside, between the server's commit and the client's knowing of it; and what a
