@@ -6,7 +6,8 @@ use holdfast_fault::{Fault, Reason, Violation};
 use holdfast_ids::{JobId, TenantId};
 use holdfast_pg::{TenantScope, Tx};
 
-use super::submit::{Requested, Submitted};
+use super::admit::Requested;
+use super::submit::Submitted;
 use super::{App, Asking};
 use crate::domain::dependency::{Dependency, Effect, OnFailure, order};
 use crate::domain::job::StateName;

@@ -1,5 +1,6 @@
 //! Use cases: authorise, load, decide, persist. No SQL, no wire types, no status codes.
 
+pub mod admit;
 pub mod answer;
 pub mod authorise;
 pub mod budgets;

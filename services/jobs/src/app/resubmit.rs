@@ -3,7 +3,8 @@
 use holdfast_fault::{Fault, Reason};
 use holdfast_ids::{IdempotencyKey, JobId};
 
-use super::submit::{Old, Requested, Submitted};
+use super::admit::{Old, Requested};
+use super::submit::Submitted;
 use super::{App, Asking};
 use crate::domain::labels::AskedLabels;
 

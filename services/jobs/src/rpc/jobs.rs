@@ -8,8 +8,8 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{Rpc, open, watch, within_answer};
 use crate::app::Listing;
+use crate::app::admit::Requested;
 use crate::app::decide::Ordered;
-use crate::app::submit::Requested;
 use crate::wire::approval::approval;
 use crate::wire::field::{elements, id, named, optional_id, text};
 use crate::wire::job::known_state;

@@ -9,8 +9,9 @@ use holdfast_proto::jobs::v1 as pb;
 
 use super::field::{duration, id, in_range, named, optional_id, optional_named, payload, required, time, timestamp};
 use super::job::{known_classification, known_on_failure, known_queue, known_residency, known_tier, state};
+use crate::app::admit::Requested;
 use crate::app::dependencies::{Named, On};
-use crate::app::submit::{Requested, Submitted};
+use crate::app::submit::Submitted;
 use crate::domain::dependency::{DEPENDENCIES_MAX, OnFailure};
 use crate::domain::labels::AskedLabels;
 use crate::domain::submission::RUN_AFTER_AHEAD_MAX_S;
