@@ -32,6 +32,40 @@ table jobs.approvals owner holdfast_jobs_owner partitioned by RANGE (job_id) row
   CREATE TRIGGER approvals_only_grow BEFORE DELETE OR UPDATE OR TRUNCATE ON jobs.approvals FOR EACH STATEMENT EXECUTE FUNCTION jobs.refuse_change()
   grant INSERT, SELECT to holdfast_jobs_app
 
+table jobs.archive_queue owner holdfast_jobs_owner
+  column partition_name text collate "C" not null
+  column table_name text collate "C" not null
+  column covers_from timestamp with time zone not null
+  column covers_to timestamp with time zone not null
+  column rows bigint not null
+  column state text collate "C" not null
+  column marked_at timestamp with time zone not null
+  constraint archive_covers_a_time CHECK ((covers_from < covers_to))
+  constraint archive_queue_pkey PRIMARY KEY (partition_name)
+  constraint archive_state_is_known CHECK ((state = 'ready'::text))
+  grant INSERT, SELECT to holdfast_jobs_task
+
+table jobs.budget_usage owner holdfast_jobs_owner row level security forced with (fillfactor=50)
+  column tenant_id text collate "C" not null
+  column scope text collate "C" not null
+  column scope_id text collate "C" not null
+  column period_start timestamp with time zone not null
+  column period_end timestamp with time zone not null
+  column tokens bigint not null
+  column cost_micro_usd bigint not null
+  column entries bigint not null
+  column breached_at timestamp with time zone
+  constraint budget_period_ends CHECK ((period_end > period_start))
+  constraint budget_scope_is_known CHECK ((scope = ANY (ARRAY['user'::text, 'project'::text, 'tenant'::text])))
+  constraint budget_usage_is_not_negative CHECK (((tokens >= 0) AND (cost_micro_usd >= 0) AND (entries >= 0)))
+  constraint budget_usage_pkey PRIMARY KEY (tenant_id, scope, scope_id, period_start)
+  CREATE INDEX budget_usage_breached ON jobs.budget_usage USING btree (period_end) WHERE (breached_at IS NOT NULL)
+  CREATE INDEX budget_usage_by_end ON jobs.budget_usage USING btree (period_end, tenant_id, scope, scope_id)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant SELECT, UPDATE to holdfast_jobs_task
+
 table jobs.idempotency_heads owner holdfast_jobs_owner row level security forced with (fillfactor=90)
   column tenant_id text collate "C" not null
   column project_id text collate "C" not null
@@ -175,6 +209,18 @@ table jobs.job_settlements owner holdfast_jobs_owner row level security forced w
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
   grant INSERT to holdfast_jobs_app
 
+table jobs.job_usage owner holdfast_jobs_owner partitioned by RANGE (job_id) row level security forced
+  column job_id uuid not null
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column tokens bigint not null
+  column cost_micro_usd bigint not null
+  column entries bigint not null
+  constraint job_usage_is_not_negative CHECK (((tokens >= 0) AND (cost_micro_usd >= 0) AND (entries >= 0)))
+  constraint job_usage_pkey PRIMARY KEY (job_id)
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant INSERT, SELECT, UPDATE to holdfast_jobs_app
+
 table jobs.job_waits owner holdfast_jobs_owner row level security forced with (fillfactor=70)
   column job_id uuid not null
   column tenant_id text collate "C" not null
@@ -238,12 +284,15 @@ table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row leve
   column awaited boolean not null default false
   column depends_on uuid[]
   column on_dependency_failure text[]
+  column classification text collate "C" not null default 'internal'::text
+  column residency text collate "C" not null default 'global'::text
   column total_budget_ms bigint
   column backoff_ms bigint not null default 0
+  constraint job_classification_is_known CHECK ((classification = ANY (ARRAY['public'::text, 'internal'::text, 'sensitive'::text])))
   constraint job_counts_are_sane CHECK (((seq >= 1) AND (attempt >= 0) AND (fence >= 0) AND (run_ms >= 0) AND (max_attempts >= 1) AND (run_budget_ms >= 1000)))
   constraint job_dependencies_are_pairs CHECK ((((depends_on IS NULL) AND (on_dependency_failure IS NULL)) OR (((cardinality(depends_on) >= 1) AND (cardinality(depends_on) <= 100)) AND (cardinality(on_dependency_failure) = cardinality(depends_on)))))
   constraint job_depth_is_bounded CHECK ((((depth >= 0) AND (depth <= 3)) AND ((depth > 0) = (parent_job_id IS NOT NULL))))
-  constraint job_ended_when_final CHECK (((state = ANY (ARRAY['done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'rejected'::text])) = (finished_at IS NOT NULL)))
+  constraint job_ended_when_final CHECK (((state = ANY (ARRAY['done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'rejected'::text, 'budget_exceeded'::text])) = (finished_at IS NOT NULL)))
   constraint job_has_failure_when_failed CHECK (((state <> ALL (ARRAY['failed'::text, 'retrying'::text])) OR (failure_code IS NOT NULL)))
   constraint job_has_lease_when_running CHECK (((state <> 'running'::text) OR ((lease_id IS NOT NULL) AND (worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND (attempt >= 1))))
   constraint job_has_next_attempt_when_retrying CHECK (((state = 'retrying'::text) = (next_attempt_at IS NOT NULL)))
@@ -253,7 +302,8 @@ table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row leve
   constraint job_payload_is_bounded CHECK (((octet_length(payload) <= 983040) AND (octet_length(result) <= 983040)))
   constraint job_priority_is_in_range CHECK (((priority >= 0) AND (priority <= 9)))
   constraint job_queue_is_known CHECK ((queue = ANY (ARRAY['project'::text, 'infra'::text])))
-  constraint job_state_is_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'waiting_human_decision'::text, 'changes_requested'::text, 'deferred'::text, 'rejected'::text, 'blocked'::text])))
+  constraint job_residency_is_known CHECK ((residency = ANY (ARRAY['US'::text, 'EU'::text, 'global'::text])))
+  constraint job_state_is_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'done'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'waiting_human_decision'::text, 'changes_requested'::text, 'deferred'::text, 'rejected'::text, 'blocked'::text, 'budget_exceeded'::text])))
   constraint job_tier_is_known CHECK ((tier = ANY (ARRAY['A'::text, 'B'::text, 'C'::text])))
   constraint jobs_pkey PRIMARY KEY (job_id)
   CREATE INDEX jobs_by_project ON ONLY jobs.jobs USING btree (tenant_id, project_id, job_id DESC)
@@ -261,6 +311,28 @@ table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row leve
   policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
   grant INSERT, SELECT, UPDATE to holdfast_jobs_app
   grant SELECT, UPDATE to holdfast_jobs_task
+
+table jobs.model_usage owner holdfast_jobs_owner partitioned by RANGE (job_id) row level security forced
+  column job_id uuid not null
+  column idempotency_key text collate "C" not null
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column user_id text collate "C" not null
+  column provider text collate "C" not null
+  column model text collate "C" not null
+  column input_tokens bigint not null
+  column output_tokens bigint not null
+  column cost_micro_usd bigint not null
+  column lease_id uuid
+  column actor_id text collate "C" not null
+  column recorded_at timestamp with time zone not null
+  column request_id text not null
+  column traceparent text not null
+  constraint model_usage_pkey PRIMARY KEY (job_id, idempotency_key)
+  constraint usage_is_within_reason CHECK ((((input_tokens >= 0) AND (input_tokens <= 1000000000)) AND ((output_tokens >= 0) AND (output_tokens <= 1000000000)) AND ((cost_micro_usd >= 0) AND (cost_micro_usd <= '10000000000'::bigint))))
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  CREATE TRIGGER model_usage_only_grow BEFORE DELETE OR UPDATE OR TRUNCATE ON jobs.model_usage FOR EACH STATEMENT EXECUTE FUNCTION jobs.refuse_change()
+  grant INSERT, SELECT to holdfast_jobs_app
 
 table jobs.outbox owner holdfast_jobs_owner partitioned by LIST (slot) row level security forced
   column slot smallint not null
@@ -281,6 +353,7 @@ table jobs.outbox owner holdfast_jobs_owner partitioned by LIST (slot) row level
   column stream_seq bigint
   constraint outbox_pkey PRIMARY KEY (outbox_id, slot)
   constraint outbox_published_names_its_entry CHECK ((((published_at IS NULL) = (stream_ms IS NULL)) AND ((stream_ms IS NULL) = (stream_seq IS NULL))))
+  CREATE INDEX outbox_published_by_project ON ONLY jobs.outbox USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
   CREATE INDEX outbox_unpublished ON ONLY jobs.outbox USING btree (shard, "position") WHERE (published_at IS NULL)
   policy background for all to holdfast_jobs_task using true with check true
   policy relay for all to holdfast_relay using true with check true
@@ -302,6 +375,7 @@ table jobs.outbox_ring owner holdfast_jobs_owner
   column opened_at timestamp with time zone
   column closed_at timestamp with time zone
   column emptied_at timestamp with time zone
+  column unpublished_at timestamp with time zone
   constraint outbox_ring_pkey PRIMARY KEY (slot)
   CREATE UNIQUE INDEX outbox_ring_has_one_current ON jobs.outbox_ring USING btree (is_current) WHERE is_current
   grant SELECT to holdfast_jobs_app
@@ -310,51 +384,67 @@ table jobs.outbox_ring owner holdfast_jobs_owner
 
 table jobs.outbox_s00 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('0') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s00_shard_position_idx ON jobs.outbox_s00 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s00_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s00 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s01 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('1') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s01_shard_position_idx ON jobs.outbox_s01 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s01_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s01 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s02 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('2') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s02_shard_position_idx ON jobs.outbox_s02 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s02_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s02 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s03 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('3') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s03_shard_position_idx ON jobs.outbox_s03 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s03_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s03 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s04 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('4') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s04_shard_position_idx ON jobs.outbox_s04 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s04_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s04 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s05 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('5') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s05_shard_position_idx ON jobs.outbox_s05 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s05_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s05 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s06 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('6') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s06_shard_position_idx ON jobs.outbox_s06 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s06_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s06 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s07 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('7') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s07_shard_position_idx ON jobs.outbox_s07 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s07_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s07 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s08 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('8') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s08_shard_position_idx ON jobs.outbox_s08 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s08_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s08 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s09 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('9') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s09_shard_position_idx ON jobs.outbox_s09 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s09_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s09 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s10 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('10') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s10_shard_position_idx ON jobs.outbox_s10 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s10_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s10 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s11 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('11') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s11_shard_position_idx ON jobs.outbox_s11 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s11_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s11 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s12 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('12') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s12_shard_position_idx ON jobs.outbox_s12 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s12_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s12 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s13 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('13') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s13_shard_position_idx ON jobs.outbox_s13 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s13_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s13 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s14 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('14') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s14_shard_position_idx ON jobs.outbox_s14 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s14_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s14 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_s15 owner holdfast_jobs_owner partition of jobs.outbox FOR VALUES IN ('15') row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.2)
   CREATE INDEX outbox_s15_shard_position_idx ON jobs.outbox_s15 USING btree (shard, "position") WHERE (published_at IS NULL)
+  CREATE INDEX outbox_s15_tenant_id_project_id_shard_stream_ms_stream_seq_idx ON jobs.outbox_s15 USING btree (tenant_id, project_id, shard, stream_ms, stream_seq) WHERE (stream_ms IS NOT NULL)
 
 table jobs.outbox_shards owner holdfast_jobs_owner
   column shard smallint not null
@@ -364,6 +454,22 @@ table jobs.outbox_shards owner holdfast_jobs_owner
   column stream_seq bigint not null
   constraint outbox_shards_pkey PRIMARY KEY (shard)
   grant SELECT, UPDATE to holdfast_relay
+
+table jobs.project_changes owner holdfast_jobs_owner row level security forced
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column version bigint not null
+  column settings jsonb not null
+  column actor_id text collate "C" not null
+  column role text collate "C" not null
+  column changed_at timestamp with time zone not null
+  column request_id text not null
+  column traceparent text not null
+  constraint project_change_has_a_version CHECK ((version >= 1))
+  constraint project_changes_pkey PRIMARY KEY (tenant_id, project_id, version)
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  CREATE TRIGGER project_changes_only_grow BEFORE DELETE OR UPDATE OR TRUNCATE ON jobs.project_changes FOR EACH STATEMENT EXECUTE FUNCTION jobs.refuse_change()
+  grant INSERT, SELECT to holdfast_jobs_app
 
 table jobs.project_intake owner holdfast_jobs_owner row level security forced with (fillfactor=50)
   column tenant_id text collate "C" not null
@@ -376,18 +482,54 @@ table jobs.project_intake owner holdfast_jobs_owner row level security forced wi
   grant INSERT, SELECT, UPDATE to holdfast_jobs_app
   grant SELECT to holdfast_jobs_task
 
+table jobs.project_settings owner holdfast_jobs_owner row level security forced
+  column tenant_id text collate "C" not null
+  column project_id text collate "C" not null
+  column version bigint not null
+  column running_max integer
+  column weight integer
+  column queue_soft bigint
+  column queue_hard bigint
+  column tokens_per_day_max bigint
+  column cost_micros_per_day_max bigint
+  column intents jsonb not null
+  column updated_at timestamp with time zone not null
+  column updated_by text collate "C" not null
+  constraint project_intents_have_names CHECK ((jsonb_typeof(intents) = 'object'::text))
+  constraint project_settings_are_in_range CHECK ((((running_max >= 1) AND (running_max <= 1000000)) AND ((weight >= 1) AND (weight <= 10000)) AND ((queue_soft >= 1) AND (queue_soft <= 1000000)) AND ((queue_hard >= 1) AND (queue_hard <= 1000000)) AND (queue_soft <= queue_hard) AND (tokens_per_day_max >= 1) AND (cost_micros_per_day_max >= 1)))
+  constraint project_settings_pkey PRIMARY KEY (tenant_id, project_id)
+  constraint project_version_counts_changes CHECK ((version >= 1))
+  CREATE INDEX project_settings_by_change ON jobs.project_settings USING btree (updated_at)
+  policy background for select to holdfast_jobs_task using true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant SELECT to holdfast_jobs_task
+
 table jobs.project_slots owner holdfast_jobs_owner row level security forced with (fillfactor=50)
   column tenant_id text collate "C" not null
   column project_id text collate "C" not null
   column running integer not null
   column dequeued bigint not null
   column infra_dequeued bigint not null
+  column running_max integer
+  column weight integer
+  constraint project_limits_are_positive CHECK (((running_max >= 1) AND (weight >= 1)))
   constraint project_running_is_not_negative CHECK ((running >= 0))
   constraint project_slots_pkey PRIMARY KEY (tenant_id, project_id)
   policy background for all to holdfast_jobs_task using true with check true
   policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
   grant INSERT, SELECT, UPDATE to holdfast_jobs_app
   grant SELECT, UPDATE to holdfast_jobs_task
+
+table jobs.table_row_counts owner holdfast_jobs_owner
+  column table_name text collate "C" not null
+  column day date not null
+  column rows bigint not null
+  column mark text collate "C"
+  column counted_at timestamp with time zone not null
+  constraint row_count_mark_is_known CHECK ((mark = ANY (ARRAY['preparation'::text, 'activation'::text])))
+  constraint table_row_counts_pkey PRIMARY KEY (table_name, day)
+  grant INSERT, SELECT to holdfast_jobs_task
 
 table jobs.task_leases owner holdfast_jobs_owner
   column task text collate "C" not null
@@ -406,28 +548,38 @@ routine jobs.ensure_partitions(weeks_ahead integer) owner holdfast_jobs_owner
    SET search_path TO 'pg_catalog'
   AS $function$
   DECLARE
-      this_week timestamptz := date_trunc('week', clock_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
-      starts    timestamptz;
-      parent    text;
-      leaf      text;
-      made      integer := 0;
+      this_week  timestamptz := date_trunc('week', clock_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
+      starts     timestamptz;
+      parent     record;
+      leaf       text;
+      made       integer := 0;
   BEGIN
       IF weeks_ahead NOT BETWEEN 1 AND 53 THEN
           RAISE EXCEPTION 'weeks_ahead must be 1 to 53' USING ERRCODE = 'invalid_parameter_value';
       END IF;
-      FOREACH parent IN ARRAY ARRAY['jobs', 'job_events', 'idempotency_ledger', 'approvals'] LOOP
+      FOR parent IN
+          SELECT class.relname AS name, EXISTS (
+              SELECT FROM pg_trigger AS trigger
+              WHERE trigger.tgrelid = class.oid AND trigger.tgname = class.relname || '_only_grow'
+          ) AS only_grows
+          FROM pg_partitioned_table AS partitioned
+          JOIN pg_class AS class ON class.oid = partitioned.partrelid
+          JOIN pg_attribute AS key ON key.attrelid = class.oid AND key.attnum = partitioned.partattrs[0]
+          WHERE class.relnamespace = 'jobs'::regnamespace AND partitioned.partstrat = 'r' AND key.atttypid = 'uuid'::regtype
+          ORDER BY class.relname
+      LOOP
           FOR week IN -1 .. weeks_ahead LOOP
               starts := this_week + make_interval(days => week * 7);
-              leaf := format('%s_p%s', parent, to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD'));
+              leaf := format('%s_p%s', parent.name, to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD'));
               CONTINUE WHEN to_regclass(format('jobs.%I', leaf)) IS NOT NULL;
               EXECUTE format('CREATE TABLE jobs.%I PARTITION OF jobs.%I FOR VALUES FROM (%L) TO (%L) WITH (%s)',
-                  leaf, parent, jobs.uuid7_floor(starts), jobs.uuid7_floor(starts + interval '7 days'),
-                  CASE WHEN parent IN ('job_events', 'approvals') THEN 'fillfactor = 100' ELSE 'fillfactor = 60' END);
+                  leaf, parent.name, jobs.uuid7_floor(starts), jobs.uuid7_floor(starts + interval '7 days'),
+                  CASE WHEN parent.only_grows THEN 'fillfactor = 100' ELSE 'fillfactor = 60' END);
               EXECUTE format('ALTER TABLE jobs.%I ENABLE ROW LEVEL SECURITY', leaf);
               EXECUTE format('ALTER TABLE jobs.%I FORCE ROW LEVEL SECURITY', leaf);
-              IF parent IN ('job_events', 'approvals') THEN
+              IF parent.only_grows THEN
                   EXECUTE format('CREATE TRIGGER %s_only_grow BEFORE UPDATE OR DELETE OR TRUNCATE ON jobs.%I '
-                      'FOR EACH STATEMENT EXECUTE FUNCTION jobs.refuse_change()', parent, leaf);
+                      'FOR EACH STATEMENT EXECUTE FUNCTION jobs.refuse_change()', parent.name, leaf);
               END IF;
               made := made + 1;
           END LOOP;
@@ -450,12 +602,15 @@ routine jobs.outbox_ring_advance(slot_age interval, keep interval) owner holdfas
       leaf         text;
   BEGIN
       SELECT slot, opened_at INTO STRICT current_slot, opened FROM jobs.outbox_ring WHERE is_current FOR UPDATE;
+      UPDATE jobs.outbox_ring AS ring SET unpublished_at = clock_timestamp()
+          WHERE NOT ring.is_current AND EXISTS (SELECT FROM jobs.outbox WHERE slot = ring.slot AND published_at IS NULL);
       IF clock_timestamp() < opened + slot_age THEN
           RETURN current_slot;
       END IF;
       FOR candidate IN
           SELECT slot FROM jobs.outbox_ring
           WHERE NOT is_current AND (closed_at IS NULL OR closed_at < clock_timestamp() - keep)
+              AND (unpublished_at IS NULL OR unpublished_at < clock_timestamp() - keep)
           ORDER BY (slot - current_slot + 16) % 16
       LOOP
           leaf := format('jobs.outbox_s%s', lpad(candidate.slot::text, 2, '0'));
@@ -470,7 +625,8 @@ routine jobs.outbox_ring_advance(slot_age interval, keep interval) owner holdfas
           CONTINUE WHEN EXISTS (SELECT FROM jobs.outbox WHERE slot = candidate.slot AND published_at IS NULL);
           EXECUTE format('TRUNCATE TABLE %s', leaf);
           UPDATE jobs.outbox_ring SET is_current = false, closed_at = clock_timestamp() WHERE slot = current_slot;
-          UPDATE jobs.outbox_ring SET is_current = true, opened_at = clock_timestamp(), closed_at = NULL, emptied_at = clock_timestamp()
+          UPDATE jobs.outbox_ring
+              SET is_current = true, opened_at = clock_timestamp(), closed_at = NULL, emptied_at = clock_timestamp(), unpublished_at = NULL
               WHERE slot = candidate.slot;
           RETURN candidate.slot;
       END LOOP;
@@ -487,6 +643,42 @@ routine jobs.refuse_change() owner holdfast_jobs_owner
       RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
   END $function$
 
+routine jobs.row_estimates() owner holdfast_jobs_owner
+  grant EXECUTE to holdfast_jobs_task
+  CREATE OR REPLACE FUNCTION jobs.row_estimates()
+   RETURNS TABLE(table_name text, is_partitioned boolean, relation_name text, rows bigint)
+   LANGUAGE sql
+   STABLE
+  AS $function$
+      SELECT
+          parent.relname::text, parent.relkind = 'p', leaf.relname::text,
+          CASE WHEN leaf.reltuples < 0 THEN pg_catalog.pg_stat_get_live_tuples(leaf.oid) ELSE leaf.reltuples::bigint END
+      FROM pg_catalog.pg_class AS parent
+      JOIN pg_catalog.pg_namespace AS space ON space.oid = parent.relnamespace AND space.nspname = 'jobs'
+      LEFT JOIN pg_catalog.pg_inherits AS link ON link.inhparent = parent.oid
+      JOIN pg_catalog.pg_class AS leaf ON leaf.oid = coalesce(link.inhrelid, parent.oid) AND leaf.relkind = 'r'
+      WHERE parent.relkind IN ('r', 'p') AND NOT parent.relispartition AND parent.relname <> 'schema_migrations'
+  $function$
+
+routine jobs.time_partitions() owner holdfast_jobs_owner
+  grant EXECUTE to holdfast_jobs_task
+  CREATE OR REPLACE FUNCTION jobs.time_partitions()
+   RETURNS TABLE(table_name text, partition_name text, covers_from timestamp with time zone, covers_to timestamp with time zone)
+   LANGUAGE sql
+   STABLE
+  AS $function$
+      SELECT parent.relname::text, leaf.relname::text, jobs.uuid7_time(bound[1]::uuid), jobs.uuid7_time(bound[2]::uuid)
+      FROM pg_catalog.pg_partitioned_table AS kind
+      JOIN pg_catalog.pg_class AS parent ON parent.oid = kind.partrelid
+      JOIN pg_catalog.pg_namespace AS space ON space.oid = parent.relnamespace AND space.nspname = 'jobs'
+      JOIN pg_catalog.pg_inherits AS link ON link.inhparent = parent.oid
+      JOIN pg_catalog.pg_class AS leaf ON leaf.oid = link.inhrelid
+      CROSS JOIN LATERAL regexp_match(
+          pg_catalog.pg_get_expr(leaf.relpartbound, leaf.oid), 'FROM \(''([0-9a-f-]{36})''\) TO \(''([0-9a-f-]{36})''\)'
+      ) AS bound
+      WHERE kind.partstrat = 'r' AND bound IS NOT NULL
+  $function$
+
 routine jobs.uuid7_floor(at timestamp with time zone) owner holdfast_jobs_owner
   grant EXECUTE to PUBLIC
   CREATE OR REPLACE FUNCTION jobs.uuid7_floor(at timestamp with time zone)
@@ -494,3 +686,13 @@ routine jobs.uuid7_floor(at timestamp with time zone) owner holdfast_jobs_owner
    LANGUAGE sql
    IMMUTABLE PARALLEL SAFE STRICT
   RETURN ((lpad(to_hex((floor((EXTRACT(epoch FROM at) * (1000)::numeric)))::bigint), 12, '0'::text) || repeat('0'::text, 20)))::uuid
+
+routine jobs.uuid7_time(id uuid) owner holdfast_jobs_owner
+  grant EXECUTE to holdfast_jobs_task
+  CREATE OR REPLACE FUNCTION jobs.uuid7_time(id uuid)
+   RETURNS timestamp with time zone
+   LANGUAGE sql
+   IMMUTABLE PARALLEL SAFE STRICT
+  AS $function$
+      SELECT to_timestamp((('x' || lpad(left(replace(id::text, '-', ''), 12), 16, '0'))::bit(64)::bigint) / 1000.0)
+  $function$
