@@ -2566,7 +2566,8 @@ pub struct ProjectSettings {
     /// Depth of its queue from which every new job is refused, up to 1,000,000.
     #[prost(int32, tag = "4")]
     pub queue_hard: i32,
-    /// What its jobs may use in a day, in tokens and in millionths of a US dollar.
+    /// What its jobs may use in a day, in tokens and in millionths of a US dollar. Kept and shown: this version counts against
+    /// the budgets of its configuration alone.
     #[prost(uint64, tag = "5")]
     pub tokens_per_day_max: u64,
     #[prost(uint64, tag = "6")]
@@ -2604,7 +2605,7 @@ pub struct IntentPolicy {
     /// How long an idempotency key stands for its job, 1 ms to 366 days.
     #[prost(message, optional, tag = "9")]
     pub key_window: ::core::option::Option<::prost_types::Duration>,
-    /// Time in the queue, 1 s to 7 days, and what comes of using it up.
+    /// Time in the queue, 1 s to 7 days, and what comes of using it up. Kept and shown: this version does not count it.
     #[prost(message, optional, tag = "10")]
     pub queue_budget: ::core::option::Option<::prost_types::Duration>,
     #[prost(enumeration = "QueueTimeoutReaction", tag = "11")]

@@ -62,6 +62,10 @@ async fn scenario(world: &World, classification: Classification) -> Result<Left>
     let later = chrono::Utc::now() + chrono::TimeDelta::hours(1);
     let job_id = alice.submit_job(marked_job().not_before(later)).await?.job_id;
     alice.cancel_job(pb::CancelJobRequest { reason: marked("cancelled"), ..cancel(&job_id) }).await?;
+    // Waits for it.
+    let on = Some(pb::dependency::On::JobId(job_id.clone()));
+    let dependencies = vec![pb::Dependency { on, on_failure: pb::OnFailure::Block.into() }];
+    job_ids.push(alice.submit_job(pb::SubmitJobRequest { dependencies, ..marked_job() }).await?.job_id);
     job_ids.push(job_id);
     // Is decided about, in every way.
     for decision in [Decision::Reject, Decision::RequestChanges, Decision::Defer, Decision::Approve] {

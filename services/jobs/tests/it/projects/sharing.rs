@@ -57,7 +57,8 @@ fn infra_jobs_are_a_class_of_their_own() -> Result<()> {
         }
         let counts = leased(&world.worker("worker-1", &tenant), 10, 4).await?;
         let infra = count(&counts, "alpha", pb::Queue::Infra);
-        assert!((18..=22).contains(&infra), "a flood of the infra queue had {infra} of 40");
+        // A project like the others would have had 10, and one that is served first all.
+        assert!((16..=24).contains(&infra), "a flood of the infra queue had {infra} of 40");
         Ok(())
     })
 }
