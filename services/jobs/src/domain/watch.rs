@@ -63,7 +63,7 @@ pub enum Place {
     /// Behind this transition of the job.
     Job { seq: i64 },
     /// Behind these entries of the streams; and when everything before had been passed on, by the database's clock.
-    Project { positions: Positions, as_of: Time },
+    Project { positions: Box<Positions>, as_of: Time },
 }
 
 /// Which transitions are passed on; all where it says nothing.

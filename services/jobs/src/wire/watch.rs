@@ -97,7 +97,7 @@ fn place(scope: &Scope, bytes: &[u8]) -> Option<Place> {
                 }
                 positions.set(shard, Position { entry, event_id: Uuid::from_slice(part).ok()? });
             }
-            parts.remainder().is_empty().then_some(Place::Project { positions, as_of })
+            parts.remainder().is_empty().then_some(Place::Project { positions: Box::new(positions), as_of })
         }
     }
 }
@@ -132,7 +132,10 @@ mod tests {
             let entry = EntryId { ms: 1_900_000_000_000 + u64::from(shard), seq: 7 };
             positions.set(shard, Position { entry, event_id: Uuid::now_v7() });
         }
-        Place::Project { positions, as_of: DateTime::from_timestamp_millis(1_900_000_000_123).unwrap() }
+        Place::Project {
+            positions: Box::new(positions),
+            as_of: DateTime::from_timestamp_millis(1_900_000_000_123).unwrap(),
+        }
     }
 
     #[test]

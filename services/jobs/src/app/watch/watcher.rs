@@ -63,7 +63,7 @@ enum Progress {
     },
     Project {
         project_id: ProjectId,
-        positions: Positions,
+        positions: Box<Positions>,
         /// When everything before had been passed on, as of the last time that the database was looked at.
         as_of: Time,
         /// Whether the outbox has to confirm the positions: they come from a stream that may have lost what was read.
@@ -77,7 +77,7 @@ impl Progress {
         match self {
             Self::Job { seq, .. } => Place::Job { seq: *seq },
             Self::Project { positions, as_of, .. } => {
-                Place::Project { positions: *positions, as_of: *as_of + current_for }
+                Place::Project { positions: positions.clone(), as_of: *as_of + current_for }
             }
         }
     }
@@ -95,7 +95,7 @@ impl Watcher {
             Scope::Job { job_id } => Progress::Job { job_id: *job_id, seq: 0 },
             Scope::Project { project_id, .. } => Progress::Project {
                 project_id: project_id.clone(),
-                positions: Positions::default(),
+                positions: Box::default(),
                 as_of: Time::UNIX_EPOCH,
                 is_unconfirmed: false,
             },
@@ -279,7 +279,7 @@ impl Watcher {
         let mut tx = self.watches.core.app_db.begin(&TenantScope::one(&self.tenant_id), None).await?;
         *as_of = database_time(&mut tx).await?;
         let waiting;
-        (*positions, waiting) = watch_begin(&mut tx, &self.tenant_id, project_id, WAITING_MAX).await?;
+        (**positions, waiting) = watch_begin(&mut tx, &self.tenant_id, project_id, WAITING_MAX).await?;
         tx.rollback().await?;
         for event_id in waiting {
             self.recent.insert(event_id);

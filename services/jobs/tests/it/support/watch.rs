@@ -51,7 +51,7 @@ impl Watch {
     }
 
     /// To its end.
-    pub async fn to_end(&mut self) -> Result<(), Status> {
+    pub async fn drained(&mut self) -> Result<(), Status> {
         while self.next().await?.is_some() {}
         Ok(())
     }

@@ -13,7 +13,7 @@ fn an_instance_that_stops_sends_its_watches_on() -> Result<()> {
         submit(&there, 10).await?;
         watch.until(10).await?;
         let stopping = stack.jobs[0].process.terminate(SOON);
-        let end = async { watch.to_end().await };
+        let end = async { watch.drained().await };
         let (stopped, end) = tokio::join!(stopping, end);
         stopped?;
         let received = refused(end, Reason::Infra503Draining);
@@ -33,7 +33,7 @@ fn a_watch_ends_with_its_callers_token() -> Result<()> {
         let (stack, tenant) = (stack().start().await?, tenant());
         let short = user("alice", &tenant).lifetime(Duration::from_secs(2));
         let mut watch = api(&stack, 0, short)?.watch(watch_project(PROJECT)).await?;
-        refused(watch.to_end().await, Reason::Auth401InvalidToken);
+        refused(watch.drained().await, Reason::Auth401InvalidToken);
         // Nothing is lost by it.
         let alice = api(&stack, 0, user("alice", &tenant))?;
         submit(&alice, 3).await?;
@@ -64,11 +64,11 @@ fn a_slow_caller_is_let_go_and_resumes() -> Result<()> {
             }
         };
         tokio::time::timeout(SOON, given_up).await??;
-        refused(watch.to_end().await, Reason::Req408SlowConsumer);
+        refused(watch.drained().await, Reason::Req408SlowConsumer);
         let expected = history(&stack, &tenant).await?;
         assert!(watch.events.len() < expected.len());
         let mut rest = alice.watch(pb::WatchJobsRequest { catch_up_only: true, ..resumed(&watch.token) }).await?;
-        rest.to_end().await?;
+        rest.drained().await?;
         check(&[watch.seen(), rest.seen()].concat(), &expected)
     })
 }

@@ -84,7 +84,7 @@ fn killed_instances_leave_no_gap() -> Result<()> {
                 resumptions += 1;
                 // Until it breaks, or is left in the middle.
                 let patience = Duration::from_millis(300 + 200 * resumptions % 700);
-                let _ = tokio::time::timeout(patience, watch.to_end()).await;
+                let _ = tokio::time::timeout(patience, watch.drained()).await;
                 seen.extend(watch.seen());
                 token = watch.token;
                 if Instant::now() > until {
@@ -118,7 +118,7 @@ fn killed_instances_leave_no_gap() -> Result<()> {
         let ((), (mut seen, token, resumptions), ()) = tokio::try_join!(load, watching, faults)?;
         assert!(resumptions > 5, "only {resumptions} resumptions");
         let mut rest = alices[0].watch(pb::WatchJobsRequest { catch_up_only: true, ..resumed(&token) }).await?;
-        rest.to_end().await?;
+        rest.drained().await?;
         seen.extend(rest.seen());
         let expected = history(&stack, &tenant).await?;
         println!("{} transitions, {} came, {resumptions} resumptions", expected.len(), seen.len());

@@ -31,9 +31,9 @@ fn every_transition_comes_once_and_a_job_ends_its_watch() -> Result<()> {
         let told = alice.history(&job_id).await?;
         let came: Vec<_> = project.events.iter().filter(|event| event.job_id == job_id).cloned().collect();
         assert_eq!(came, told, "a watch says of a transition what the history says");
-        from_start.to_end().await?;
+        from_start.drained().await?;
         assert_eq!(from_start.events, told);
-        from_now.to_end().await?;
+        from_now.drained().await?;
         assert_eq!(from_now.events.last().map(|event| event.seq), Some(3));
         done_only.until(21).await?;
         assert!(done_only.events.iter().all(|event| event.to_state() == pb::JobState::Done));
@@ -42,11 +42,11 @@ fn every_transition_comes_once_and_a_job_ends_its_watch() -> Result<()> {
 
         // Of a job that has ended nothing comes.
         let mut over = alice.watch(watch_job(&job_id)).await?;
-        over.to_end().await?;
+        over.drained().await?;
         assert!(over.events.is_empty());
         let stood = pb::WatchJobsRequest { resume_token: from_start.token.clone(), ..watch_job(&job_id) };
         let mut over = alice.watch(stood).await?;
-        over.to_end().await?;
+        over.drained().await?;
         assert!(over.events.is_empty());
         Ok(())
     })

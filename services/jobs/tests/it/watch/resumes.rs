@@ -30,13 +30,13 @@ fn a_watch_goes_on_where_it_broke_on_another_instance_too() -> Result<()> {
         }
         let rest = pb::WatchJobsRequest { catch_up_only: true, ..resumed(&token) };
         let mut watch = alice.watch(rest).await?;
-        watch.to_end().await?;
+        watch.drained().await?;
         seen.extend(watch.seen());
         check(&seen, &expected)?;
 
         let all = pb::WatchJobsRequest { catch_up_only: true, ..resumed(&before) };
         let mut watch = alice.watch(all).await?;
-        watch.to_end().await?;
+        watch.drained().await?;
         check_once(&watch, &expected)?;
 
         // A job's, from the middle of its history.
@@ -44,7 +44,7 @@ fn a_watch_goes_on_where_it_broke_on_another_instance_too() -> Result<()> {
         let from_start =
             pb::WatchJobsRequest { from_start: true, states: vec![pb::JobState::Queued.into()], ..watch_job(&job_id) };
         let mut watch = alice.watch(from_start).await?;
-        watch.to_end().await?;
+        watch.drained().await?;
         assert_eq!(watch.seen(), [(job_id, 1)]);
         Ok(())
     })
@@ -92,7 +92,7 @@ fn a_late_commit_with_a_lower_position_comes() -> Result<()> {
         published(&stack).await?;
         let again = pb::WatchJobsRequest { catch_up_only: true, ..resumed(&token) };
         let mut again = alice.watch(again).await?;
-        again.to_end().await?;
+        again.drained().await?;
         assert_eq!(again.seen(), [(job_id, 2)]);
         Ok(())
     })
@@ -130,7 +130,7 @@ fn what_the_streams_no_longer_hold_comes_from_the_outbox() -> Result<()> {
         submit(&alice, 100).await?;
         published(&stack).await?;
         let mut middle = alice.watch(pb::WatchJobsRequest { catch_up_only: true, ..resumed(&begun) }).await?;
-        middle.to_end().await?;
+        middle.drained().await?;
         assert_eq!(middle.events.len(), 100);
         submit(&alice, 100).await?;
         published(&stack).await?;
@@ -148,9 +148,9 @@ fn what_the_streams_no_longer_hold_comes_from_the_outbox() -> Result<()> {
                 published(&stack).await?;
             }
             let mut all = alice.watch(pb::WatchJobsRequest { catch_up_only: true, ..resumed(&begun) }).await?;
-            all.to_end().await?;
+            all.drained().await?;
             let mut half = alice.watch(pb::WatchJobsRequest { catch_up_only: true, ..resumed(&middle.token) }).await?;
-            half.to_end().await?;
+            half.drained().await?;
             let expected = if flushed { history(&stack, &tenant).await? } else { expected.clone() };
             check_once(&all, &expected)?;
             let seen = [middle.seen(), half.seen()].concat();
