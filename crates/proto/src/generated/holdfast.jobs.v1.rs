@@ -2566,8 +2566,8 @@ pub struct ProjectSettings {
     /// Depth of its queue from which every new job is refused, up to 1,000,000.
     #[prost(int32, tag = "4")]
     pub queue_hard: i32,
-    /// What its jobs may use in a day, in tokens and in millionths of a US dollar. Kept and shown: this version counts against
-    /// the budgets of its configuration alone.
+    /// What its jobs may use in a UTC day, in tokens and in millionths of a US dollar; 0 is what configuration says. One that was
+    /// lowered below what is used already ends jobs within tasks.budget_counters_period_ms.
     #[prost(uint64, tag = "5")]
     pub tokens_per_day_max: u64,
     #[prost(uint64, tag = "6")]

@@ -19,6 +19,7 @@ use super::submit::{Refused, Submitted};
 use super::{App, Asking, Core, authorise};
 use crate::domain::budget::{Allowance, BudgetKey, BudgetScope, Count, Exceeded, Spent};
 use crate::domain::job::Time;
+use crate::domain::project::Settings;
 use crate::domain::submission::{KeyScope, Submission};
 use crate::metrics;
 use crate::store::StoreError;
@@ -62,22 +63,34 @@ pub struct BudgetLimits {
 }
 
 impl BudgetLimits {
-    /// The one place that says what the jobs of a project may use. No project: what holds for all of a tenant's.
-    pub fn for_project(&self, tenant_id: &TenantId, _project_id: Option<&ProjectId>) -> ProjectBudgets {
+    /// What the jobs of a project may use: its owner's word goes before that of configuration. Without settings: what holds for
+    /// all of a tenant's.
+    pub fn of_project(&self, tenant_id: &TenantId, own: Option<&Settings>) -> ProjectBudgets {
         if !self.enabled {
             return ProjectBudgets::default();
         }
-        self.tenants.get(tenant_id).copied().unwrap_or(self.default)
+        let mut budgets = self.tenants.get(tenant_id).copied().unwrap_or(self.default);
+        if let Some(own) = own {
+            let Allowance { tokens, cost_micro_usd } = &mut budgets.project;
+            *tokens = own.tokens_per_day_max.or(*tokens);
+            *cost_micro_usd = own.cost_micros_per_day_max.or(*cost_micro_usd);
+        }
+        budgets
+    }
+}
+
+impl Core {
+    /// As this instance knows the project's settings.
+    pub fn budgets_of(&self, tenant_id: &TenantId, project_id: Option<&ProjectId>) -> ProjectBudgets {
+        let own = project_id.and_then(|project_id| self.in_force.of(tenant_id.as_str(), project_id.as_str()));
+        self.limits.budgets.of_project(tenant_id, own.as_deref().map(|own| &own.settings))
     }
 
     /// Whether more is counted than may be used.
-    pub fn exceeded(&self, key: &BudgetKey, spent: Spent, resets_at: Option<Time>) -> Option<Exceeded> {
+    pub fn exceeded(&self, count: &Count) -> Option<Exceeded> {
+        let Count { key, spent, period } = count;
         let project_id = (key.scope == BudgetScope::Project).then(|| ProjectId::parse(&key.scope_id).ok()).flatten();
-        self.for_project(&key.tenant_id, project_id.as_ref()).of(key.scope).exceeded(key, spent, resets_at)
-    }
-
-    pub fn count_exceeded(&self, count: &Count) -> Option<Exceeded> {
-        self.exceeded(&count.key, count.spent, Some(count.period.ends_at))
+        self.budgets_of(&key.tenant_id, project_id.as_ref()).of(key.scope).exceeded(key, *spent, Some(period.ends_at))
     }
 }
 
@@ -162,7 +175,7 @@ impl Core {
                 self.task_db.bounded(self.exceeded_in_postgres()).await?
             }
         };
-        let exceeded = counts.iter().filter(|count| self.limits.budgets.count_exceeded(count).is_some());
+        let exceeded = counts.iter().filter(|count| self.exceeded(count).is_some());
         Ok((exceeded.map(|count| count.key.clone()).collect(), at))
     }
 
@@ -245,7 +258,7 @@ impl App {
         }
         let (counts, now) = budgets_get(&mut tx, &drawn_on(scope)).await?;
         tx.rollback().await?;
-        let mut exceeded = counts.iter().flatten().filter_map(|count| self.core.limits.budgets.count_exceeded(count));
+        let mut exceeded = counts.iter().flatten().filter_map(|count| self.core.exceeded(count));
         Ok(exceeded.next().map_or(Looked::Admitted, |exceeded| Looked::Over(exceeded, now)))
     }
 }
@@ -308,7 +321,7 @@ impl App {
                 (BudgetScope::Tenant, tenant_id.to_string(), None)
             }
         };
-        let allowance = *self.core.limits.budgets.for_project(&tenant_id, project_id.as_ref()).of(scope);
+        let allowance = *self.core.budgets_of(&tenant_id, project_id.as_ref()).of(scope);
         let key = BudgetKey { tenant_id, scope, scope_id };
         // Which day it is need not be the database's word here: nothing is decided by it.
         let period = scope.period(chrono::Utc::now());
@@ -344,7 +357,7 @@ impl App {
             return Err(crate::error::job_not_found());
         }
         let spent = self.core.app_db.bounded(self.job_spent(asking, &job)).await?;
-        let allowance = self.core.limits.budgets.for_project(&job.tenant_id, Some(&job.project_id)).job;
+        let allowance = self.core.budgets_of(&job.tenant_id, Some(&job.project_id)).job;
         let key = BudgetKey::of_job(&job.tenant_id, job_id);
         Ok((Standing { key, allowance, spent, resets_at: None }, Source::Postgres))
     }

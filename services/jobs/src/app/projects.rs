@@ -134,11 +134,14 @@ impl App {
         let queue = QueueLimits::of_project(limits.depth, Some(project));
         let (tenant, name) = (project.tenant_id.as_str(), project.project_id.as_str());
         let own = &project.settings;
+        let budget = limits.budgets.of_project(&project.tenant_id, Some(own)).project;
         Settings {
             running_max: Some(own.running_max.unwrap_or_else(|| limits.running.of(tenant, name))),
             weight: Some(own.weight.unwrap_or(WEIGHT_DEFAULT)),
             queue_soft: Some(queue.soft),
             queue_hard: Some(queue.hard),
+            tokens_per_day_max: budget.tokens,
+            cost_micros_per_day_max: budget.cost_micro_usd,
             ..own.clone()
         }
     }

@@ -263,11 +263,10 @@ impl Recordings {
             }
         }
         batch.spent = usage_insert(tx, &rows).await?;
-        let limits = &self.core.limits.budgets;
         let mut counts = Vec::with_capacity(added.len());
         let mut unmarked = Vec::new();
         for (count, is_marked) in budgets_add(tx, added.iter()).await? {
-            let is_exceeded = limits.count_exceeded(&count).is_some();
+            let is_exceeded = self.core.exceeded(&count).is_some();
             if is_exceeded && !is_marked {
                 unmarked.push(count.clone());
             }
@@ -306,7 +305,7 @@ impl Recordings {
     fn standings(&self, batch: &Batch<'_>, job_id: JobId) -> Vec<Standing> {
         let Locked { job, now, .. } = &batch.jobs[&job_id];
         let facts = &job.facts;
-        let limits = self.core.limits.budgets.for_project(&facts.tenant_id, Some(&facts.project_id));
+        let limits = self.core.budgets_of(&facts.tenant_id, Some(&facts.project_id));
         let own = Standing {
             key: BudgetKey::of_job(&facts.tenant_id, job_id),
             allowance: limits.job,

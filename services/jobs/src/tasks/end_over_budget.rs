@@ -32,7 +32,7 @@ async fn round(core: &Core) -> Result<u64, StoreError> {
     let exceeded: Vec<(TenantId, Exceeded)> = budgets_breached(&mut tx, BUDGETS_MAX)
         .await?
         .into_iter()
-        .filter_map(|count| Some((count.key.tenant_id.clone(), core.limits.budgets.count_exceeded(&count)?)))
+        .filter_map(|count| Some((count.key.tenant_id.clone(), core.exceeded(&count)?)))
         .collect();
     if exceeded.is_empty() {
         tx.rollback().await?;

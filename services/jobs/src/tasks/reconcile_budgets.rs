@@ -47,7 +47,7 @@ pub(super) async fn run_once(core: &Core) -> Result<Report, Fault> {
 async fn page(core: &Core, after: Option<&Count>) -> Result<Vec<Count>, StoreError> {
     let mut tx = core.task_db.begin().await?;
     let counts = budgets_running(&mut tx, after, PAGE).await?;
-    let is_over = |count: &Count| core.limits.budgets.count_exceeded(count).is_some();
+    let is_over = |count: &Count| core.exceeded(count).is_some();
     let unmarked: Vec<Count> = counts
         .iter()
         .filter(|(count, is_marked)| !is_marked && is_over(count))
@@ -64,7 +64,7 @@ async fn exceeded(core: &Core) -> Result<Vec<Count>, StoreError> {
     let mut tx = core.task_db.begin().await?;
     let counts = budgets_breached(&mut tx, BUDGETS_MAX).await?;
     tx.rollback().await?;
-    Ok(counts.into_iter().filter(|count| core.limits.budgets.count_exceeded(count).is_some()).collect())
+    Ok(counts.into_iter().filter(|count| core.exceeded(count).is_some()).collect())
 }
 
 async fn compare(core: &Core, page: &[Count], drift: &mut Drift) -> Result<(), Fault> {

@@ -54,6 +54,39 @@ fn new_jobs_of_an_exceeded_budget_are_refused_until_it_resets() -> Result<()> {
 }
 
 #[test]
+fn an_owner_sets_what_a_project_may_use() -> Result<()> {
+    run(async {
+        let world = World::with(small_days()).await?;
+        let (other, tenant) = (world.another_instance().await?, tenant());
+        let (alice, olga) = (world.user("alice", &tenant), world.owner("olga", &tenant));
+        let set = |version, tokens_per_day_max| {
+            let settings = pb::ProjectSettings { tokens_per_day_max, ..Default::default() };
+            olga.update_project(update(PROJECT, version, settings))
+        };
+        let in_force = |answer: pb::UpdateProjectResponse| answer.project.and_then(|project| project.in_force);
+        let settings = in_force(set(0, 2000).await?).expect("what holds");
+        assert_eq!(settings.tokens_per_day_max, 2000);
+        assert!(settings.cost_micros_per_day_max > 0, "of the money, what configuration says");
+        // More than configuration allows, and less than the owner does.
+        exceeded(&world, &tenant, PROJECT).await.expect_err("1,001 are within 2,000");
+        alice.submit_job(job()).await?;
+        // A limit that is lowered below what was used ends what draws on it, and holds on every instance.
+        set(1, 500).await?;
+        for api in [alice.clone(), alice.over(&other)] {
+            let refusal = eventually(|| async { api.submit_job(job()).await.err() }, SOON).await?;
+            refused(Err::<(), _>(refusal), Reason::Budget429Limit);
+        }
+        alice.submit_job(job().project("beta")).await?;
+        // And one that is raised again lets new jobs in.
+        set(2, 5000).await?;
+        for api in [alice.clone(), alice.over(&other)] {
+            eventually(|| async { api.submit_job(job()).await }, SOON).await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn nothing_is_done_on_behalf_of_a_job_that_exceeded_a_budget() -> Result<()> {
     run(async {
         let world = World::with(lively().set("budgets.job_tokens", 1000)).await?;
