@@ -35,6 +35,9 @@ SELECT job_id, 1, gen_random_uuid(), tenant_id, project_id, 'approve', '', 'rehe
 INSERT INTO jobs.job_dependencies (job_id, depends_on, tenant_id, on_failure)
 SELECT job_id, jobs.uuid7_floor(created_at - interval '1 minute'), tenant_id, 'block' FROM jobs.jobs;
 
+INSERT INTO jobs.job_holds (job_id, tenant_id, held_by, of_tenant, was_queued)
+SELECT job_id, tenant_id, 'kill_switch:project:sample', tenant_id, true FROM jobs.jobs;
+
 INSERT INTO jobs.job_settlements (settlement_id, job_id, tenant_id, after_job_id)
 SELECT gen_random_uuid(), job_id, tenant_id, '00000000-0000-0000-0000-000000000000' FROM jobs.jobs;
 INSERT INTO jobs.model_usage (job_id, idempotency_key, tenant_id, project_id, user_id, provider, model, input_tokens, output_tokens,

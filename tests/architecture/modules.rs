@@ -27,6 +27,7 @@ const RULES: &[Rules] = &[
             // Which of its statements are timed.
             ("store", &["domain", "metrics"]),
             ("domain", &[]),
+            ("policy", &["app", "domain", "config", "metrics"]),
             // What it carries from instance to instance.
             ("hints", &["app"]),
             ("counters", &["domain"]),
@@ -36,18 +37,19 @@ const RULES: &[Rules] = &[
             ("access", &[]),
         ],
         libraries: &[
-            ("tonic", &["rpc", "wire"]),
+            // The call for a snapshot of policy, beside the service's own contracts.
+            ("tonic", &["rpc", "wire", "policy"]),
             ("tonic_types", &["rpc", "wire"]),
             ("prost", &["rpc", "wire"]),
             ("prost_types", &["rpc", "wire"]),
-            ("holdfast_proto", &["rpc", "wire"]),
+            ("holdfast_proto", &["rpc", "wire", "policy"]),
             ("sqlx", &["store"]),
             ("fred", &["hints", "counters"]),
             // Its configuration is part of the service's.
-            ("holdfast_redis", &["hints", "counters", "config"]),
-            ("tokio", &["rpc", "app", "hints", "counters", "tasks"]),
+            ("holdfast_redis", &["hints", "counters", "config", "policy"]),
+            ("tokio", &["rpc", "app", "hints", "counters", "tasks", "policy"]),
             ("holdfast_pg", &["app", "store", "tasks", "config", "error"]),
-            ("holdfast_runtime", &["rpc", "tasks", "access", "config"]),
+            ("holdfast_runtime", &["rpc", "tasks", "access", "config", "policy"]),
         ],
     },
     Rules {

@@ -37,4 +37,6 @@ event_data! {
     JobBudgetExceeded = "job.budget_exceeded", version 1;
     HitlReminderSent = "hitl.reminder.sent", version 1;
     ProjectSettingsChanged = "project.settings_changed", version 1;
+    KillSwitchActivated = "operations.killswitch.activated", version 1;
+    KillSwitchDeactivated = "operations.killswitch.deactivated", version 1;
 }

@@ -34,3 +34,10 @@ pub mod jobs {
         include!("generated/holdfast.jobs.v1.rs");
     }
 }
+
+pub mod policy {
+    #[allow(clippy::all, missing_docs, unreachable_pub)]
+    pub mod v1 {
+        include!("generated/holdfast.policy.v1.rs");
+    }
+}

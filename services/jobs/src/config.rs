@@ -4,6 +4,7 @@
 mod budgets;
 mod check;
 mod data;
+mod policy;
 mod tasks;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use holdfast_redis::RedisConfig;
 use serde::Deserialize;
 
 pub use self::budgets::{Budgets, Rates};
-
+pub use self::policy::{PolicyConfig, PolicyMode};
 pub use self::tasks::Tasks;
 use crate::app::limits::{
     ApprovalLimits, Batches, DepthLimits, DispatchLimits, Fairness, GrowthLimits, IntentTerms, Intents, Limits,
@@ -73,6 +74,7 @@ pub struct Config {
     pub growth: Growth,
     #[serde(default)]
     pub retention: Retention,
+    pub policy: PolicyConfig,
 }
 
 #[derive(Debug, Clone, Deserialize)]

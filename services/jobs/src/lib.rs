@@ -10,6 +10,7 @@
 //! | `store` | its SQL |
 //! | `tasks` | background work under leadership |
 //! | `counters` | counts of budgets and rates in Redis |
+//! | `policy` | what it knows of policy and kill switches, from calls and events |
 //! | `hints` | wake-ups, inside and between instances; the reader of the event streams |
 //! | `metrics` | every instrument |
 //! | `config` | what it is configured with |
@@ -23,6 +24,7 @@ pub mod domain;
 mod error;
 mod hints;
 mod metrics;
+mod policy;
 mod rpc;
 pub mod store;
 mod tasks;
@@ -66,6 +68,7 @@ pub async fn run(config: Config, scrape: Metrics, shutdown: Shutdown) -> anyhow:
 
     let verifier = Verifier::new(config.auth.verifier()?).await.context("auth.keys")?;
     let server = Server::bind(config.grpc.clone(), verifier, access::ACCESS)?;
+    policy::start(&config.policy, &core, &redis, &health, &shutdown).await.context("policy")?;
     if wait_for_schema(&core, config.tasks.partition_weeks_ahead, &shutdown).await {
         let app = App::new(core.clone());
         let mut tasks = TaskSet::new(&shutdown);
@@ -79,6 +82,7 @@ pub async fn run(config: Config, scrape: Metrics, shutdown: Shutdown) -> anyhow:
         // Reading the streams blocks its connection.
         let streams = Redis::connect(&RedisConfig { connections: 1, ..config.redis.clone() }).context("redis.url")?;
         tokio::spawn(hints::follow(streams, app.watches.clone(), shutdown.token()));
+        tokio::spawn(app::holds::run(core.clone(), shutdown.token()));
         health.mark_started();
         let drain_timeout = config.grpc.drain_timeout();
         server.serve(rpc::routes(app.clone(), shutdown.token(), drain_timeout), &health, &shutdown).await?;
@@ -126,6 +130,7 @@ fn core(config: &Config, redis: &Redis) -> anyhow::Result<Core> {
         rates: OwnRates::default(),
         outbox: OutboxGauge::default(),
         in_force: InForce::default(),
+        guard: config.policy.guard(),
         revoked: broadcast::channel(REVOKED_WAITING_MAX).0,
         settle: Notify::new(),
     })

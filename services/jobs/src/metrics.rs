@@ -15,7 +15,7 @@ pub(crate) fn describe() {
     describe_counter!("jobs_matched_total", "Jobs leased in the transaction of their submission");
     describe_counter!(
         "jobs_submissions_refused_total",
-        "Submissions refused, by cause: outbox, depth, residency, rate, budget, budgets_unknown"
+        "Submissions refused, by cause: outbox, depth, residency, rate, budget, budgets_unknown, policy"
     );
     describe_counter!("jobs_queue_soft_limit_total", "Batches that found a queue over its soft limit");
     describe_counter!("jobs_stale_answers_refused_total", "Answers of workers that no longer held the lease");
@@ -34,6 +34,12 @@ pub(crate) fn describe() {
     describe_gauge!("jobs_budgets_exceeded", "Budgets that are exceeded, at the last comparison");
     describe_counter!("jobs_decisions_total", "Decisions about jobs of tier C, by decision");
     describe_counter!("jobs_settled_total", "Blocked jobs that moved on by what they waited for, by state");
+    describe_counter!("jobs_held_total", "Jobs stopped or freed as kill switches and policy say, by state");
+    describe_counter!("policy_snapshots_failed_total", "Snapshots of policy that were not had");
+    describe_counter!(
+        "policy_events_refused_total",
+        "Entries of the operations stream that are not signed, or not understood"
+    );
     describe_counter!("jobs_claims_failed_total", "Claims that failed");
     describe_counter!("jobs_transactions_retried_total", "Transactions run again after a conflict");
     describe_histogram!("jobs_pickup_ms", Unit::Milliseconds, "From ready to leased");
@@ -44,6 +50,12 @@ pub(crate) fn describe() {
     describe_counter!("jobs_watch_slow_closed_total", "Watches ended because their callers took nothing");
     describe_counter!("jobs_watch_reads_begun_total", "Times that the streams began to be read, at their ends");
     describe_gauge!("jobs_watches", "Watches of this instance");
+    describe_gauge!(
+        "policy_snapshot_age_seconds",
+        Unit::Seconds,
+        "Since when what is known of policy was not confirmed"
+    );
+    describe_gauge!("policy_kill_switches", "Kill switches that are on");
     describe_gauge!("outbox_pending_count", "Events that wait for a relay, counted up to the hard limit");
     describe_gauge!("table_row_count", "Rows of a table as last counted, estimated, by table");
     describe_gauge!(
@@ -105,6 +117,23 @@ pub(crate) fn budget_drift(low: u64, high: u64, by: Spent) {
 
 pub(crate) fn budgets_exceeded(budgets: usize) {
     gauge!("jobs_budgets_exceeded").set(budgets as f64);
+}
+
+pub(crate) fn held(state: StateName) {
+    counter!("jobs_held_total", "state" => state.as_str()).increment(1);
+}
+
+pub(crate) fn policy_snapshot_failed() {
+    counter!("policy_snapshots_failed_total").increment(1);
+}
+
+pub(crate) fn policy_event_refused() {
+    counter!("policy_events_refused_total").increment(1);
+}
+
+pub(crate) fn policy_known(age: std::time::Duration, switches: usize) {
+    gauge!("policy_snapshot_age_seconds").set(age.as_secs_f64());
+    gauge!("policy_kill_switches").set(switches as f64);
 }
 
 pub(crate) fn claim_failed() {

@@ -29,6 +29,7 @@ pub const CATALOGUE: &[(Reason, &str, i32, bool)] = &[
     (Reason::Approval403NotApprover, "APPROVAL_403_NOT_APPROVER", 7, false),
     (Reason::Policy403Denied, "POLICY_403_DENIED", 7, false),
     (Reason::Project409VersionConflict, "PROJECT_409_VERSION_CONFLICT", 10, false),
+    (Reason::Policy503EngineUnavailable, "POLICY_503_ENGINE_UNAVAILABLE", 14, true),
     (Reason::Rate429Throttled, "RATE_429_THROTTLED", 8, true),
     (Reason::Budget429Limit, "BUDGET_429_LIMIT", 8, true),
     (Reason::Budget409Exceeded, "BUDGET_409_EXCEEDED", 9, false),

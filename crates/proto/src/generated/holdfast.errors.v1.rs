@@ -55,6 +55,8 @@ pub enum Reason {
     Idempotency409StaleToken = 31,
     /// The action needs a human decision first.
     Policy409RequiresApproval = 40,
+    /// Policy has been away for too long for new work to be taken.
+    Policy503EngineUnavailable = 48,
     /// Another decision about this job stands.
     Approval409DecisionConflict = 41,
     /// The caller may see this job, but not decide about it.
@@ -107,6 +109,7 @@ impl Reason {
             Self::Idempotency404NotFound => "REASON_IDEMPOTENCY_404_NOT_FOUND",
             Self::Idempotency409StaleToken => "REASON_IDEMPOTENCY_409_STALE_TOKEN",
             Self::Policy409RequiresApproval => "REASON_POLICY_409_REQUIRES_APPROVAL",
+            Self::Policy503EngineUnavailable => "REASON_POLICY_503_ENGINE_UNAVAILABLE",
             Self::Approval409DecisionConflict => "REASON_APPROVAL_409_DECISION_CONFLICT",
             Self::Approval403NotApprover => "REASON_APPROVAL_403_NOT_APPROVER",
             Self::Policy403Denied => "REASON_POLICY_403_DENIED",
@@ -149,6 +152,9 @@ impl Reason {
             "REASON_IDEMPOTENCY_409_STALE_TOKEN" => Some(Self::Idempotency409StaleToken),
             "REASON_POLICY_409_REQUIRES_APPROVAL" => {
                 Some(Self::Policy409RequiresApproval)
+            }
+            "REASON_POLICY_503_ENGINE_UNAVAILABLE" => {
+                Some(Self::Policy503EngineUnavailable)
             }
             "REASON_APPROVAL_409_DECISION_CONFLICT" => {
                 Some(Self::Approval409DecisionConflict)

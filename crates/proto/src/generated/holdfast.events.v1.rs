@@ -57,7 +57,8 @@ pub struct Envelope {
     #[prost(message, optional, tag = "30")]
     pub data: ::core::option::Option<::prost_types::Any>,
 }
-/// job.blocked: submitted, and waits for other jobs to end.
+/// job.blocked: submitted, and waits for other jobs to end; or held, from then on or later, by a kill switch or while policy is
+/// away.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobBlocked {
     #[prost(string, tag = "1")]
@@ -73,7 +74,7 @@ pub struct JobBlocked {
     pub priority: i32,
     #[prost(message, optional, tag = "5")]
     pub run_after: ::core::option::Option<::prost_types::Timestamp>,
-    /// BLAKE3 of the payload, 32 bytes, and its size.
+    /// BLAKE3 of the payload, 32 bytes, and its size. Not told again where the job was known before.
     #[prost(bytes = "vec", tag = "6")]
     pub payload_digest: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint64, tag = "7")]
@@ -89,8 +90,11 @@ pub struct JobBlocked {
     pub classification: ::prost::alloc::string::String,
     #[prost(string, tag = "21")]
     pub residency: ::prost::alloc::string::String,
+    /// What else holds it, as holdfast.jobs.v1.Job.held_by says.
+    #[prost(string, repeated, tag = "22")]
+    pub held_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// job.queued: submitted, approved, free of its dependencies, or released by a draining worker.
+/// job.queued: submitted, approved, free of what blocked it, or released by a draining worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobQueued {
     #[prost(string, tag = "1")]
@@ -333,6 +337,48 @@ pub struct TableRowCountPassed {
     /// In UTC: "2026-01-31".
     #[prost(string, tag = "8")]
     pub day: ::prost::alloc::string::String,
+}
+/// operations.killswitch.activated: from now on no work in scope begins, and what runs is cancelled.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KillSwitchActivated {
+    /// "global", "project", "agent" or "intent".
+    #[prost(string, tag = "1")]
+    pub scope: ::prost::alloc::string::String,
+    /// The project, principal or intent; empty for "global".
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
+    /// Empty for "global", and for an "intent" of all tenants.
+    #[prost(string, tag = "3")]
+    pub tenant_id: ::prost::alloc::string::String,
+    /// At most 1,024 characters, no secrets.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who activated it.
+    #[prost(string, tag = "5")]
+    pub actor_id: ::prost::alloc::string::String,
+    /// Of this change; see holdfast.policy.v1.GetSnapshotResponse.version. Switches lie on different shards, so that events
+    /// may arrive in another order than that of the versions: of one switch the highest version counts.
+    #[prost(uint64, tag = "6")]
+    pub version: u64,
+}
+/// operations.killswitch.deactivated: work in scope goes on; what was cancelled stays so.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KillSwitchDeactivated {
+    /// As activated.
+    #[prost(string, tag = "1")]
+    pub scope: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who deactivated it.
+    #[prost(string, tag = "5")]
+    pub actor_id: ::prost::alloc::string::String,
+    /// Of this change.
+    #[prost(uint64, tag = "6")]
+    pub version: u64,
 }
 /// project.settings_changed: an owner or admin replaced the settings of a project. The ordering key is "project:", the tenant,
 /// "/" and the project; its sequence is the version. GetProject has the settings.

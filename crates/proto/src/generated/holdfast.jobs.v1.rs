@@ -848,6 +848,10 @@ pub struct Job {
     /// Present in state BLOCKED: those of the dependencies that it still waits for.
     #[prost(string, repeated, tag = "18")]
     pub blocked_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Present in state BLOCKED: what else holds it, "kill_switch:global", "kill_switch:project:NAME", "kill_switch:agent:NAME",
+    /// "kill_switch:intent:NAME", or "policy": policy is away.
+    #[prost(string, repeated, tag = "19")]
+    pub held_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Attempts begun, the running one included.
     #[prost(int32, tag = "20")]
     pub attempt: i32,
@@ -960,7 +964,7 @@ pub enum JobState {
     Failed = 5,
     /// Final: a clock ran out; timed_out_clock names it.
     TimedOut = 6,
-    /// Final: cancelled by a caller.
+    /// Final: cancelled by a caller, with a job that it depended on, or by a kill switch.
     Cancelled = 7,
     /// Tier C: waits for a person to decide (DecideJob).
     WaitingHumanDecision = 8,
@@ -970,7 +974,7 @@ pub enum JobState {
     Deferred = 10,
     /// Final: a person decided against it.
     Rejected = 11,
-    /// Waits for other jobs to end; blocked_by names them.
+    /// Waits for other jobs to end (blocked_by names them), or is held by a kill switch or by an outage of policy (held_by).
     Blocked = 12,
     /// Final: a budget that it draws on was exceeded; exceeded_budget names it.
     BudgetExceeded = 13,
@@ -1579,7 +1583,9 @@ pub mod job_service_client {
         /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep, BUDGET_409_EXCEEDED where it ended because it exceeded a budget;
         /// JOB_404_NOT_FOUND where a dependency is not there; JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it;
         /// POLICY_403_DENIED where this deployment or the project does not allow it; BUDGET_429_LIMIT where the job would draw on an
-        /// exceeded budget; RATE_429_THROTTLED.
+        /// exceeded budget; RATE_429_THROTTLED; POLICY_503_ENGINE_UNAVAILABLE where
+        /// policy has been away for too long. In scope of a kill switch, and while policy is away, the job is taken as BLOCKED; see
+        /// Job.held_by.
         pub async fn submit_job(
             &mut self,
             request: impl tonic::IntoRequest<super::SubmitJobRequest>,
@@ -1870,7 +1876,9 @@ pub mod job_service_server {
         /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep, BUDGET_409_EXCEEDED where it ended because it exceeded a budget;
         /// JOB_404_NOT_FOUND where a dependency is not there; JOB_422_DEPENDENCY_CYCLE where it would wait for what waits for it;
         /// POLICY_403_DENIED where this deployment or the project does not allow it; BUDGET_429_LIMIT where the job would draw on an
-        /// exceeded budget; RATE_429_THROTTLED.
+        /// exceeded budget; RATE_429_THROTTLED; POLICY_503_ENGINE_UNAVAILABLE where
+        /// policy has been away for too long. In scope of a kill switch, and while policy is away, the job is taken as BLOCKED; see
+        /// Job.held_by.
         async fn submit_job(
             &self,
             request: tonic::Request<super::SubmitJobRequest>,

@@ -73,11 +73,8 @@ async fn upkeep(metrics: Metrics, closing: CancellationToken) {
 
 async fn readiness(From(sources): From<Sources>) -> Response {
     let (ready, body) = sources.health.read(|facts| {
-        let dependencies: Map<String, Value> = facts
-            .dependencies
-            .iter()
-            .map(|(name, (_, state))| ((*name).to_owned(), Value::from(state.as_str())))
-            .collect();
+        let dependencies: Map<String, Value> =
+            facts.dependencies.iter().map(|(name, known)| ((*name).to_owned(), Value::from(known.word))).collect();
         let status = match (facts.has_started, facts.is_draining) {
             (_, true) => "draining",
             (false, _) => "starting",

@@ -61,7 +61,15 @@ struct Inner {
 struct Facts {
     has_started: bool,
     is_draining: bool,
-    dependencies: BTreeMap<&'static str, (Need, State)>,
+    dependencies: BTreeMap<&'static str, Known>,
+}
+
+/// Of one dependency.
+struct Known {
+    need: Need,
+    state: State,
+    /// What people read.
+    word: &'static str,
 }
 
 impl Facts {
@@ -70,9 +78,9 @@ impl Facts {
     }
 
     fn state(&self) -> State {
-        let worst = self.dependencies.values().map(|(need, state)| match need {
-            Need::Required => *state,
-            Need::Optional => (*state).min(State::Degraded),
+        let worst = self.dependencies.values().map(|known| match known.need {
+            Need::Required => known.state,
+            Need::Optional => known.state.min(State::Degraded),
         });
         worst.max().unwrap_or(State::Ok)
     }
@@ -97,7 +105,8 @@ impl Health {
 
     /// Registers a dependency; down until it is told otherwise.
     pub fn dependency(&self, name: &'static str, need: Need) -> Dependency {
-        self.change(|facts| facts.dependencies.insert(name, (need, State::Down)));
+        let known = Known { need, state: State::Down, word: State::Down.as_str() };
+        self.change(|facts| facts.dependencies.insert(name, known));
         metrics::gauge!("dependency_up", "dependency" => name).set(0.0);
         Dependency { health: self.clone(), name }
     }
@@ -176,18 +185,23 @@ impl Dependency {
     }
 
     fn set(&self, state: State, why: Option<&dyn fmt::Display>) {
+        self.says(state, state.as_str(), why);
+    }
+
+    /// In a word of its own, where the three of [`State`] do not tell people enough.
+    pub fn says(&self, state: State, word: &'static str, why: Option<&dyn fmt::Display>) {
         let before = self.health.change(|facts| {
-            let entry = facts.dependencies.get_mut(self.name)?;
-            Some(std::mem::replace(&mut entry.1, state))
+            let known = facts.dependencies.get_mut(self.name)?;
+            Some((std::mem::replace(&mut known.state, state), std::mem::replace(&mut known.word, word)))
         });
-        if before == Some(state) {
+        if before == Some((state, word)) {
             return;
         }
         metrics::gauge!("dependency_up", "dependency" => self.name).set(if state == State::Down { 0.0 } else { 1.0 });
         let dependency = self.name;
         match why {
-            Some(why) => tracing::warn!(dependency, state = state.as_str(), cause = %why, "dependency changed"),
-            None => tracing::info!(dependency, state = state.as_str(), "dependency changed"),
+            Some(why) => tracing::warn!(dependency, state = word, cause = %why, "dependency changed"),
+            None => tracing::info!(dependency, state = word, "dependency changed"),
         }
     }
 }

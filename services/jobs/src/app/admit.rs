@@ -105,6 +105,7 @@ impl App {
                 .with("component", "outbox")
                 .retry_after(Duration::from_secs(5)));
         }
+        self.core.guard.admit().inspect_err(|_| metrics::submissions_refused("policy", 1))?;
         let meaning = Meaning {
             intent: &requested.intent,
             queue: requested.queue,

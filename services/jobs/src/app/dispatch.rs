@@ -96,9 +96,17 @@ impl Dispatcher {
         self.seats.match_with(submissions)
     }
 
-    /// Hands out jobs whose leases are committed.
+    /// Hands out jobs whose leases are committed, but for those that may no longer run: nobody has begun them, so they are
+    /// given back.
     pub(super) fn hand_out(&self, jobs: impl Iterator<Item = (Place, Leased)>) {
-        self.seats.hand_out(jobs, &self.answers);
+        // While it is held nothing changes: what is handed out was handed out before the next switch was turned.
+        let view = self.core.guard.view();
+        let (free, held): (Vec<_>, Vec<_>) = jobs.partition(|(_, job)| view.holds(&job.job.facts).is_empty());
+        self.seats.hand_out(free.into_iter(), &self.answers);
+        drop(view);
+        for (place, job) in held {
+            self.answers.give_back(place.asking(), &[job]);
+        }
     }
 
     /// Runs until shutdown.

@@ -10,16 +10,19 @@ use holdfast_pg::TenantScope;
 use holdfast_pg::coalescer::BatchJob;
 
 use super::answer::{LeaseRef, scope_of};
+use super::holds::stopped;
 use super::turns::Turns;
 use super::{App, Asking, Core, authorise, blames_an_item, latest, retrying};
+use crate::domain::hold::Hold;
 use crate::domain::job::{Job, Lease, State, Time};
 use crate::domain::payload::Payload;
 use crate::domain::transition::{self, Cause, Refusal, Take, Transition};
 use crate::error::job_not_found;
 use crate::store::StoreError;
 use crate::store::claim::{Candidates, Wanted};
+use crate::store::holds::{Held, holds_insert};
 use crate::store::lease::{Extension, Looked, leases_extend_if_held, leases_look};
-use crate::store::transitions::{Step, jobs_load, transitions_persist};
+use crate::store::transitions::{Locked, Step, jobs_load, transitions_persist};
 
 /// Who takes a lease: one element a job it has room for.
 #[derive(Debug, Clone)]
@@ -83,14 +86,20 @@ impl Core {
     ) -> Result<Claimed, StoreError> {
         let jobs_max = takers.len().min(self.limits.dispatch.claim_jobs_max);
         let (mut tx, found) = self.find(wanted, turns, jobs_max).await?;
-        let Takes { steps, takers, left_over } = self.takes(&mut tx, found.candidates(), takers).await?;
+        let Takes { mut steps, takers, left_over, stopped, held } =
+            self.takes(&mut tx, found.candidates(), takers).await?;
+        // Those who have room have not seen what comes behind what may not run.
+        let (leased, left_over) = (steps.len(), left_over || !stopped.is_empty());
+        steps.extend(stopped);
         if steps.is_empty() {
             tx.rollback().await?;
             return Ok(Claimed { leased: Vec::new(), is_more: turns.came_to(wanted, found, &steps) || left_over });
         }
+        holds_insert(&mut tx, &held).await?;
         let handed = transitions_persist(&mut tx, &steps, self.encode).await?;
         tx.commit().await?;
         let is_more = turns.came_to(wanted, found, &steps) || left_over;
+        self.after_holds(&steps.split_off(leased));
         let mut payloads: HashMap<JobId, Payload> =
             handed.into_iter().map(|handed| (handed.job_id, handed.payload)).collect();
         let leased = steps
@@ -122,6 +131,11 @@ impl Core {
         let (mut takes, mut bytes) = (Takes::default(), 0);
         for (job_id, queued_since) in candidates.locked.job_ids.iter().zip(&candidates.queued_since) {
             let Some(locked) = loaded.remove(job_id) else { continue };
+            let holds = self.guard.view().holds(&locked.job.facts);
+            if !holds.is_empty() {
+                takes.stop(locked, holds, *queued_since)?;
+                continue;
+            }
             bytes += locked.payload_bytes;
             if bytes > self.limits.dispatch.claim_bytes_max && !takes.steps.is_empty() {
                 // The rest stays queued: only what is persisted is moved.
@@ -148,6 +162,19 @@ struct Takes {
     /// The position of each step's taker.
     takers: Vec<usize>,
     left_over: bool,
+    /// What may not run is moved out of the way.
+    stopped: Vec<Step>,
+    held: Vec<Held>,
+}
+
+impl Takes {
+    fn stop(&mut self, locked: Locked, holds: Vec<Hold>, queued_since: Time) -> Result<(), StoreError> {
+        if let Some((step, held)) = stopped(locked, holds)? {
+            self.stopped.push(Step { queued_since: Some(queued_since), ..step });
+            self.held.extend(held);
+        }
+        Ok(())
+    }
 }
 
 /// How many bytes each taker was given.

@@ -10,6 +10,8 @@ pub mod dependencies;
 mod depth;
 pub mod dispatch;
 mod folded;
+pub mod guard;
+pub mod holds;
 pub mod in_force;
 pub mod keys;
 mod labels;
@@ -44,6 +46,7 @@ use crate::hints::Hints;
 use crate::metrics;
 use crate::store::{EncodeChange, EncodeEvent, EncodeMarkPassed, EncodeReminder, StoreError};
 pub use crate::store::{claim::Wanted, read::Listing};
+use guard::Guard;
 use in_force::InForce;
 use limits::{IntentTerms, Limits};
 
@@ -111,6 +114,7 @@ pub struct Core {
     pub outbox: OutboxGauge,
     /// Settings of projects.
     pub in_force: InForce,
+    pub guard: Guard,
     /// Leases that ended under their holders, for the sessions of this instance.
     pub revoked: broadcast::Sender<Revoked>,
     /// This instance ended what others wait for.

@@ -61,6 +61,11 @@ impl Place {
         }
     }
 
+    /// Whose room it is.
+    pub(super) fn asking(&self) -> &Arc<Asking> {
+        &self.asking
+    }
+
     /// The room is taken for good.
     fn fill(mut self) -> (u64, Arc<Asking>) {
         self.room = None;

@@ -10,12 +10,15 @@ use holdfast_ids::ActorId;
 use tokio_util::sync::CancellationToken;
 
 use super::Core;
+use super::guard::Guard;
 use crate::domain::dependency::{Dependency, Settled, settle};
-use crate::domain::job::{Job, StateName, Time};
+use crate::domain::hold::{self, Hold};
+use crate::domain::job::{Job, State, StateName, Time};
 use crate::domain::transition::{self, Cause, Transition};
 use crate::metrics;
 use crate::store::StoreError;
 use crate::store::dependencies::{dependencies_of, settlements_close, settlements_take};
+use crate::store::holds::{Held, holds_insert};
 use crate::store::transitions::{Step, jobs_load, jobs_lock, transitions_persist};
 
 const ACTOR: &str = "system:dependencies";
@@ -57,13 +60,18 @@ impl Core {
         let locked = jobs_lock(&mut tx, &dependents.job_ids, &dependents.tenant_ids).await?;
         let mut open = dependencies_of(&mut tx, &locked).await?;
         let actor_id = ActorId::parse(ACTOR).map_err(|_| StoreError::LostLock)?;
-        let mut steps = Vec::new();
+        let (mut steps, mut held) = (Vec::new(), Vec::new());
         for locked in jobs_load(&mut tx, &locked).await? {
             let cause = Cause::background(actor_id.clone(), &locked.job.facts);
             let waits_for = open.remove(&locked.job.facts.job_id).unwrap_or_default();
-            let moved = move_on(locked.job, &waits_for, locked.now);
-            steps.extend(moved.map(|transition| Step { transition, cause, queued_since: None }));
+            let (job_id, tenant_id) = (locked.job.facts.job_id, locked.job.facts.tenant_id.clone());
+            match next(&self.guard, locked.job, &waits_for, false, locked.now) {
+                Next::Stays => {}
+                Next::Held(holds) => held.push(Held { job_id, tenant_id, holds, was_queued: false }),
+                Next::Moves(transition) => steps.push(Step { transition: *transition, cause, queued_since: None }),
+            }
         }
+        holds_insert(&mut tx, &held).await?;
         if !steps.is_empty() {
             transitions_persist(&mut tx, &steps, self.encode).await?;
         }
@@ -86,11 +94,33 @@ impl Core {
     }
 }
 
-fn move_on(job: Job, waits_for: &[(Dependency, Option<StateName>)], now: Time) -> Option<Transition> {
+/// What becomes of a blocked job.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// It waits for other jobs, or is not blocked after all.
+    Stays,
+    Held(Vec<Hold>),
+    Moves(Box<Transition>),
+}
+
+/// How a locked job goes on that was blocked: it is free once no other job is in its way, and nothing holds it. One that waits
+/// for others was never queued.
+pub(super) fn next(
+    guard: &Guard,
+    job: Job,
+    waits_for: &[(Dependency, Option<StateName>)],
+    was_queued: bool,
+    now: Time,
+) -> Next {
     let effects = waits_for.iter().map(|(dependency, state)| (dependency.job_id, dependency.on_failure.effect(*state)));
-    match settle(effects) {
+    let moved = match settle(effects) {
         Settled::StaysBlocked => None,
-        Settled::Free => transition::unblock(job, now),
         Settled::Cancelled(by) => transition::cancel_with(job, by, now),
-    }
+        Settled::Free => match guard.view().holds(&job.facts) {
+            holds if !holds.is_empty() && job.state == State::Blocked => return Next::Held(holds),
+            _ if waits_for.is_empty() => hold::resume(job, was_queued, now),
+            _ => transition::unblock(job, now),
+        },
+    };
+    moved.map_or(Next::Stays, |transition| Next::Moves(Box::new(transition)))
 }

@@ -14,6 +14,7 @@ use super::dependencies::Waiting;
 use super::depth::{Over, QueueLimits, surplus};
 use super::dispatch::Dispatcher;
 use super::folded::{Decided, Folded};
+use super::holds::Holding;
 use super::lease::Leased;
 use super::seats::Place;
 use super::{App, Asking, Core, authorise, blames_an_item, latest, retrying};
@@ -126,11 +127,13 @@ impl Submissions {
         let deadline = latest(items.iter().map(|item| item.deadline));
         let folded = Folded::of(items);
         // Given back, whatever happens, by those that do not come to be leased.
-        let mut places = self.dispatcher.match_with(folded.leaders.iter().map(|index| (*index, &items[*index])));
+        let holding = Holding::of(&self.core.guard, items, &folded.leaders);
+        let free = folded.leaders.iter().filter(|index| holding.is_free(**index));
+        let mut places = self.dispatcher.match_with(free.map(|index| (*index, &items[*index])));
         let mut full: HashMap<usize, Queue> = HashMap::new();
         loop {
             let mut tx = self.core.app_db.begin(&scope, deadline).await?;
-            match self.attempt(&mut tx, items, &folded, &full, &places).await? {
+            match self.attempt(&mut tx, items, &folded, &full, (&places, &holding)).await? {
                 Attempt::Fits { decided, leased, settles } => {
                     tx.commit().await?;
                     if settles {
@@ -156,7 +159,7 @@ impl Submissions {
         items: &[Submission],
         folded: &Folded,
         full: &HashMap<usize, Queue>,
-        places: &HashMap<usize, Place>,
+        (places, holding): (&HashMap<usize, Place>, &Holding),
     ) -> Result<Attempt, StoreError> {
         let mut decided: HashMap<usize, Decided> = HashMap::new();
         let candidates: Vec<(usize, Candidate<'_>)> = folded
@@ -191,13 +194,16 @@ impl Submissions {
         let waiting = Waiting::of(tx, free.iter().map(|(_, candidate, _)| *candidate)).await?;
         let mut news: Vec<_> = free
             .into_iter()
-            .map(|(index, candidate, opened)| (index, New::of(candidate, opened, waiting.blocks(candidate.job_id))))
+            .map(|(index, candidate, opened)| {
+                (index, New::of(candidate, opened, waiting.blocks(candidate.job_id), holding.holds(index)))
+            })
             .collect();
         self.lease_matched(tx, &mut news, places).await?;
         if let Some(surplus) = self.insert(tx, &news).await? {
             return Ok(Attempt::TooMany(surplus));
         }
         waiting.keep(tx).await?;
+        holding.keep(tx, &news).await?;
         let mut leased = Vec::new();
         for (index, New { candidate, opened, submitted, leased: moved }) in news {
             let job = moved.unwrap_or(submitted).0.after;

@@ -6,7 +6,10 @@ use std::ops::RangeInclusive;
 use holdfast_fault::{Fault, Violation};
 use holdfast_ids::{Intent, TenantId};
 
-use super::{Config, FairnessConfig, Growth, IntentConfig, LimitsConfig, ResidencyConfig, Retention, Retries, Tasks};
+use super::{
+    Config, FairnessConfig, Growth, IntentConfig, LimitsConfig, PolicyConfig, ResidencyConfig, Retention, Retries,
+    Tasks,
+};
 use crate::domain::project::WEIGHT_MAX;
 
 const SECOND_MS: u64 = 1000;
@@ -68,6 +71,7 @@ impl Config {
         self.residency.check(&mut wrong);
         self.growth.check(&mut wrong);
         self.retention.check(self.approvals.production, &mut wrong);
+        self.policy.check(&mut wrong);
         if wrong.0.is_empty() { Ok(()) } else { Err(Fault::invalid_many(wrong.0)) }
     }
 }
@@ -145,6 +149,7 @@ impl Tasks {
             ("tasks.settle_check_period_ms", self.settle_check_period_ms),
             ("tasks.budget_sweep_period_ms", self.budget_sweep_period_ms),
             ("tasks.budget_counters_period_ms", self.budget_counters_period_ms),
+            ("tasks.holds_period_ms", self.holds_period_ms),
             ("tasks.partitions_period_ms", self.partitions_period_ms),
             ("tasks.outbox_ring_period_ms", self.outbox_ring_period_ms),
             ("tasks.outbox_pending_period_ms", self.outbox_pending_period_ms),
@@ -201,6 +206,19 @@ impl ResidencyConfig {
     }
 }
 
+impl PolicyConfig {
+    fn check(&self, wrong: &mut Wrong) {
+        wrong.outside(self.refresh_ms, 50..=60_000, "policy.refresh_ms");
+        // Each is a step further, and the first must leave time for a refresh.
+        wrong.outside(self.away_after_ms, self.refresh_ms..=HOUR_MS, "policy.away_after_ms");
+        wrong.outside(self.cache_ms, self.away_after_ms..=HOUR_MS, "policy.cache_ms");
+        wrong.outside(self.refuse_after_ms, self.cache_ms..=DAY_MS, "policy.refuse_after_ms");
+        if let Err(fault) = self.connection() {
+            wrong.0.extend(fault.violations);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +268,21 @@ mod tests {
     #[test]
     fn the_defaults_are_right() {
         assert_eq!(refused(&with("leases.ttl_ms", "30000")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_it_takes_to_follow_policy_is_asked_for_by_its_key() {
+        let mut config = with("policy.mode", "\"connected\"");
+        assert_eq!(refused(&config), ["policy.endpoint"]);
+        config.policy.endpoint = Some("http://policy:7300".to_owned());
+        assert_eq!(refused(&config), ["policy.event_key_id"]);
+        config.policy.event_key_id = Some("key-1".to_owned());
+        assert_eq!(refused(&config), ["policy.event_key"]);
+        config.policy.event_key = Some("k".repeat(32));
+        assert_eq!(refused(&config), [""; 0]);
+        (config.policy.other_event_key, config.policy.other_event_key_id) =
+            (Some("short".to_owned()), Some("key-2".to_owned()));
+        assert_eq!(refused(&config), ["policy.other_event_key"]);
     }
 
     #[test]
@@ -314,6 +347,11 @@ mod tests {
             ("tasks.max_age_period_ms", "0"),
             ("tasks.settle_period_ms", "0"),
             ("tasks.settle_check_period_ms", "0"),
+            ("tasks.holds_period_ms", "0"),
+            ("policy.refresh_ms", "49"),
+            ("policy.away_after_ms", "9999"),
+            ("policy.cache_ms", "29999"),
+            ("policy.refuse_after_ms", "59999"),
             ("tasks.partitions_period_ms", "0"),
             ("tasks.budget_sweep_period_ms", "0"),
             ("tasks.budget_counters_period_ms", "0"),

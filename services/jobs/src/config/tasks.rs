@@ -18,6 +18,8 @@ pub struct Tasks {
     pub settle_period_ms: u64,
     /// How often it is made certain that nothing of it was never noted.
     pub settle_check_period_ms: u64,
+    /// How often it is made certain that everything that may not go on is stopped, and nothing else.
+    pub holds_period_ms: u64,
     pub budget_sweep_period_ms: u64,
     pub budget_counters_period_ms: u64,
     pub partitions_period_ms: u64,
@@ -45,6 +47,7 @@ impl Default for Tasks {
             max_age_period_ms: 60_000,
             settle_period_ms: 1000,
             settle_check_period_ms: 60_000,
+            holds_period_ms: 2000,
             budget_sweep_period_ms: 1000,
             budget_counters_period_ms: 30_000,
             partitions_period_ms: HOUR_MS,
@@ -75,6 +78,7 @@ impl Tasks {
         outbox_pending_period_ms => outbox_pending_period, growth_period_ms => growth_period,
         growth_gauges_period_ms => growth_gauges_period,
         project_settings_period_ms => project_settings_period,
+        holds_period_ms => holds_period,
         budget_sweep_period_ms => budget_sweep_period, budget_counters_period_ms => budget_counters_period
     }
 }

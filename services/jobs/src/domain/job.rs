@@ -11,7 +11,7 @@ pub type Time = DateTime<Utc>;
 named! {
     /// The name of a state, without what a job in it carries.
     StateName {
-        /// Waits for a worker, or for its run_after. From submission; from blocked, when what it waited for has ended; from
+        /// Waits for a worker, or for its run_after. From submission; from blocked, when nothing blocks it any more; from
         /// waiting_human_decision, when it is approved; from running, when a draining worker gives it back.
         Queued = "queued",
         /// Held under a lease. From queued and retrying, by the claim.
@@ -24,8 +24,8 @@ named! {
         Failed = "failed",
         /// Final. From every state that is not, when a clock runs out.
         TimedOut = "timed_out",
-        /// Final. From queued, running, retrying and changes_requested, by a caller; from blocked, by a caller or by what it
-        /// waited for.
+        /// Final. From queued, running, retrying and changes_requested, by a caller; from running and retrying, by a kill
+        /// switch; from blocked, by a caller or by what it waited for.
         Cancelled = "cancelled",
         /// Tier C: waits for a person to decide. From submission and blocked; from deferred, when it is followed up; from
         /// queued, when its approval is corrected.
@@ -36,7 +36,8 @@ named! {
         Deferred = "deferred",
         /// Final. From waiting_human_decision, by a person.
         Rejected = "rejected",
-        /// Waits for other jobs to end. From submission.
+        /// Waits for other jobs to end, or is held by a kill switch or an outage of policy. From submission; from queued and
+        /// retrying, when it may not go on.
         Blocked = "blocked",
         /// Final. From queued, running and retrying, when a budget that it draws on is exceeded.
         BudgetExceeded = "budget_exceeded",

@@ -39,6 +39,7 @@ pub mod budget;
 pub mod dependency;
 pub mod fair;
 pub mod growth;
+pub mod hold;
 pub mod job;
 pub mod key;
 pub mod labels;

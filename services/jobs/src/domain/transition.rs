@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use holdfast_ids::{ActorId, ApprovalId, IdempotencyKey, JobId, LeaseId};
 
 use super::budget::Exceeded;
+use super::hold::Hold;
 use super::job::{Clock, Facts, Failure, HumanTerms, Job, LEASE_LOST, Lease, Progressed, State, StateName, Time, Wait};
 use super::payload::Payload;
 use super::retry::RetryPolicy;
@@ -27,7 +28,7 @@ pub struct Transition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     Queued { entry: Entry },
-    Blocked { entry: Entry, by: Vec<JobId> },
+    Blocked { entry: Entry, by: Vec<JobId>, held_by: Vec<Hold> },
     Running,
     Retrying,
     Done,
@@ -49,7 +50,9 @@ pub enum Entry {
         payload_bytes: usize,
     },
     Released,
-    /// What it waited for has ended.
+    /// It may not go on for now.
+    Held,
+    /// What it waited for has ended, or nothing holds it any more.
     Unblocked,
     Decided(ApprovalId),
 }
@@ -122,8 +125,8 @@ impl HumanTerms {
     }
 }
 
-/// Nothing -> queued, waiting_human_decision; blocked, where it waits for other jobs.
-pub fn submit(facts: Facts, payload: &Payload, blocked_by: Vec<JobId>) -> Transition {
+/// Nothing -> queued, waiting_human_decision; blocked, where it waits for other jobs or is held.
+pub fn submit(facts: Facts, payload: &Payload, blocked_by: Vec<JobId>, held_by: Vec<Hold>) -> Transition {
     let progressed = Progressed {
         seq: 1,
         attempt: 0,
@@ -138,10 +141,10 @@ pub fn submit(facts: Facts, payload: &Payload, blocked_by: Vec<JobId>) -> Transi
     };
     let entry =
         Entry::Submitted { payload_digest: *blake3::hash(&payload.data).as_bytes(), payload_bytes: payload.data.len() };
-    let (state, said) = if blocked_by.is_empty() {
+    let (state, said) = if blocked_by.is_empty() && held_by.is_empty() {
         waits(&facts, &progressed, entry, facts.created_at)
     } else {
-        (State::Blocked, Said::Blocked { entry, by: blocked_by })
+        (State::Blocked, Said::Blocked { entry, by: blocked_by, held_by })
     };
     Transition {
         occurred_at: facts.created_at,
@@ -154,7 +157,7 @@ pub fn submit(facts: Facts, payload: &Payload, blocked_by: Vec<JobId>) -> Transi
 }
 
 /// Where a job waits that nothing blocks: for people, or for a worker.
-fn waits(facts: &Facts, spent: &Progressed, entry: Entry, now: Time) -> (State, Said) {
+pub(super) fn waits(facts: &Facts, spent: &Progressed, entry: Entry, now: Time) -> (State, Said) {
     match &facts.human {
         Some(terms) => {
             (State::WaitingHumanDecision(terms.wait(facts, spent, now)), Said::WaitingHumanDecision { entry })

@@ -5,6 +5,7 @@ pub mod approvals;
 pub mod claim;
 pub mod dependencies;
 pub mod growth;
+pub mod holds;
 pub mod key;
 pub mod lease;
 pub mod maintenance;

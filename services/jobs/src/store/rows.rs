@@ -210,6 +210,7 @@ pub struct SeenRow {
     pub depends_on: Option<Vec<Uuid>>,
     pub on_dependency_failure: Option<Vec<String>>,
     pub blocked_by: Option<Vec<Uuid>>,
+    pub held_by: Option<Vec<String>>,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -259,6 +260,8 @@ pub struct SeenJob {
     pub dependencies: Vec<Dependency>,
     /// Those that it still waits for.
     pub blocked_by: Vec<JobId>,
+    /// What else holds it.
+    pub held_by: Vec<String>,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -308,6 +311,7 @@ impl SeenRow {
             decide_by: self.decide_by,
             dependencies: dependencies(self.depends_on, self.on_dependency_failure)?,
             blocked_by: self.blocked_by.unwrap_or_default().into_iter().map(JobId::from_uuid).collect(),
+            held_by: self.held_by.unwrap_or_default(),
             created_at: self.created_at,
             started_at: self.started_at,
             finished_at: self.finished_at,

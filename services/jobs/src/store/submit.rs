@@ -11,6 +11,7 @@ use super::rows::corrupt;
 use super::waits::waits_put;
 use super::{EncodeEvent, StoreError};
 use crate::domain::dependency::Dependency;
+use crate::domain::hold::Hold;
 use crate::domain::job::{Facts, Job, Lease, Queue, State, StateName, Time};
 use crate::domain::submission::{KeyScope, Submission};
 use crate::domain::transition::{self, Cause, Command, Transition};
@@ -155,8 +156,8 @@ pub struct New<'a> {
 }
 
 impl<'a> New<'a> {
-    /// A job that waits: for other jobs, for people or for a worker.
-    pub fn of(candidate: Candidate<'a>, opened: Opened, blocked_by: Vec<JobId>) -> Self {
+    /// A job that waits: for other jobs, for what holds it, for people or for a worker.
+    pub fn of(candidate: Candidate<'a>, opened: Opened, blocked_by: Vec<JobId>, held_by: Vec<Hold>) -> Self {
         let submission = candidate.submission;
         let facts = Facts {
             job_id: candidate.job_id,
@@ -191,7 +192,7 @@ impl<'a> New<'a> {
             request_id: submission.request_id.clone(),
             traceparent: submission.traceparent.clone(),
         };
-        let submitted = (transition::submit(facts, &submission.payload, blocked_by), cause);
+        let submitted = (transition::submit(facts, &submission.payload, blocked_by, held_by), cause);
         Self { candidate, opened, submitted, leased: None }
     }
 

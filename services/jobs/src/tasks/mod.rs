@@ -2,6 +2,7 @@
 
 mod end_over_budget;
 mod follow_settings;
+mod holds;
 mod make_partitions;
 mod measure_growth;
 mod measure_outbox;
@@ -76,6 +77,11 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     tasks.spawn("budget_counters", config.budget_counters_period(), lease("budget_counters"), move || {
         let core = comparing.clone();
         async move { reconcile_budgets::run_once(&core).await }
+    });
+    let holding = core.clone();
+    tasks.spawn("holds", config.holds_period(), lease("holds"), move || {
+        let core = holding.clone();
+        async move { holds::run_once(&core).await }
     });
     let making = core.clone();
     tasks.spawn("partitions", config.partitions_period(), lease("partitions"), move || {

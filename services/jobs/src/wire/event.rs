@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::field::timestamp;
 use crate::domain::growth::MarkPassed;
+use crate::domain::hold::Hold;
 use crate::domain::job::{Facts, Failure, Job, State};
 use crate::domain::transition::{Cause, Entry, Said, Transition};
 use crate::store::projects::NewChange;
@@ -51,7 +52,7 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
             classification: facts.labels.classification.as_str().to_owned(),
             residency: facts.labels.residency.as_str().to_owned(),
         }),
-        (Said::Blocked { entry, by }, _) => header.envelope(&pb::JobBlocked {
+        (Said::Blocked { entry, by, held_by }, _) => header.envelope(&pb::JobBlocked {
             intent: facts.intent.to_string(),
             queue: facts.queue.as_str().to_owned(),
             tier: facts.tier.as_str().to_owned(),
@@ -63,6 +64,7 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
             depends_on: by.iter().map(ToString::to_string).collect(),
             classification: facts.labels.classification.as_str().to_owned(),
             residency: facts.labels.residency.as_str().to_owned(),
+            held_by: held_by.iter().map(Hold::name).collect(),
         }),
         (Said::WaitingHumanDecision { entry }, State::WaitingHumanDecision(wait)) => {
             header.envelope(&pb::JobWaitingHumanDecision {
@@ -137,21 +139,21 @@ fn digest(facts: &Facts, digest: &[u8; 32]) -> Vec<u8> {
 fn payload_digest(facts: &Facts, entry: &Entry) -> Vec<u8> {
     match entry {
         Entry::Submitted { payload_digest, .. } => digest(facts, payload_digest),
-        Entry::Released | Entry::Unblocked | Entry::Decided(_) => Vec::new(),
+        Entry::Released | Entry::Held | Entry::Unblocked | Entry::Decided(_) => Vec::new(),
     }
 }
 
 fn payload_bytes(entry: &Entry) -> u64 {
     match entry {
         Entry::Submitted { payload_bytes, .. } => *payload_bytes as u64,
-        Entry::Released | Entry::Unblocked | Entry::Decided(_) => 0,
+        Entry::Released | Entry::Held | Entry::Unblocked | Entry::Decided(_) => 0,
     }
 }
 
 fn approval_id(entry: &Entry) -> String {
     match entry {
         Entry::Decided(approval_id) => approval_id.to_string(),
-        Entry::Submitted { .. } | Entry::Released | Entry::Unblocked => String::new(),
+        Entry::Submitted { .. } | Entry::Released | Entry::Held | Entry::Unblocked => String::new(),
     }
 }
 

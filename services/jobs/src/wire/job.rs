@@ -150,6 +150,7 @@ impl From<SeenJob> for pb::Job {
             blocked_by: job.blocked_by.iter().map(ToString::to_string).collect(),
             classification: classification(job.labels.classification).into(),
             residency: residency(job.labels.residency).into(),
+            held_by: job.held_by,
             seq: job.seq,
             trace_id: trace_id(&job.traceparent),
             request_id: job.request_id,

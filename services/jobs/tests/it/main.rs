@@ -15,6 +15,7 @@ mod limits;
 mod measures;
 mod outage;
 mod plans;
+mod policy;
 mod privacy;
 mod projects;
 mod replica;

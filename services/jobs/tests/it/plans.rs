@@ -65,7 +65,7 @@ const HOT: &[(&str, &[LookUp])] = &[
     ("dependencies_lock", &[("job", &["job_id"])]),
     ("dependencies_mark", &[("job", &["job_id"])]),
     ("dependencies_move", &[("open", &["depends_on"])]),
-    ("dependencies_delete", &[("open", &["job_id"])]),
+    ("dependencies_delete", &[("open", &["job_id"]), ("hold", &["job_id"])]),
 ];
 
 /// The same, of background work.
@@ -75,6 +75,10 @@ const BACKGROUND: &[(&str, &[LookUp])] = &[
     ("waits_due", &[("wait", &["due_at"]), ("job", &["job_id"])]),
     ("delayed_promote", &[("job", &["job_id"])]),
     ("settlements_missing", &[("job", &["job_id"])]),
+    ("holds_queued", &[("hold", &["job_id"])]),
+    ("holds_delete", &[("hold", &["job_id"])]),
+    ("jobs_freed", &[("job", &["job_id"])]),
+    ("jobs_in_scope", &[("job", &["job_id"])]),
 ];
 
 #[test]

@@ -12,6 +12,7 @@ use holdfast_testkit::Database;
 use sqlx::postgres::PgQueryResult;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
+use crate::policy::engine::{Engine, Switch};
 use crate::support::*;
 
 #[test]
@@ -122,8 +123,11 @@ async fn session(db: &Database, scope: &str) -> Result<PgConnection> {
 
 /// What the service has in each table of a tenant that it has done everything for, as JSON.
 async fn rows_of_every_table(tenant: &TenantId) -> Result<BTreeMap<String, String>> {
-    let world = World::with(Settings::default()).await?;
+    let engine = Engine::start().await?;
+    engine.turn(&Switch::new("intent", tenant, "repo.held"), true);
+    let world = World::with(engine.settings()).await?;
     let (alice, worker) = (world.user("alice", tenant), world.worker("worker-1", tenant));
+    alice.submit_job(job().intent("repo.held")).await?;
     alice.submit_job(job()).await?;
     let leased = worker.lease_jobs(lease(1)).await?.jobs;
     assert_eq!(leased.len(), 1);

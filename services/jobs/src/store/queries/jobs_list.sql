@@ -21,6 +21,10 @@ SELECT
             AND other.state IS DISTINCT FROM 'done' AND NOT (open.on_failure = 'run' AND other.finished_at IS NOT NULL)
         ORDER BY open.depends_on
     ) END AS blocked_by,
+    CASE WHEN job.state = 'blocked' THEN ARRAY(
+        SELECT DISTINCT hold.held_by FROM jobs.job_holds AS hold
+        WHERE hold.job_id = job.job_id AND hold.tenant_id = job.tenant_id ORDER BY hold.held_by
+    ) END AS held_by,
     job.created_at, job.started_at, job.finished_at, job.request_id, job.traceparent,
     NULL::bytea AS "payload?", job.payload_content_type, NULL::bytea AS result, NULL::text AS result_content_type,
     lease.worker_id AS "worker_id?", lease.expires_at AS "lease_expires_at?",

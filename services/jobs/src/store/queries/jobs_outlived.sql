@@ -1,10 +1,13 @@
--- Jobs that wait for a worker, or for other jobs, and are as old as a job may become, locked. Counted from when each could first have run.
+-- Jobs that wait for a worker, or for other jobs, or are held, and are as old as a job may become, locked. Counted from when each
+-- could first have run.
 WITH waiting AS (
     SELECT job_id, tenant_id FROM jobs.job_queue
     UNION ALL
     SELECT job_id, tenant_id FROM jobs.job_delayed
     UNION ALL
     SELECT DISTINCT job_id, tenant_id FROM jobs.job_dependencies
+    UNION ALL
+    SELECT DISTINCT job_id, tenant_id FROM jobs.job_holds
 )
 SELECT job.job_id, job.tenant_id
 FROM waiting

@@ -11,7 +11,7 @@ use super::side::Side;
 use crate::support::*;
 
 /// What is looked at below; a table that is not among these fails the test.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "approvals",
     "budget_usage",
     "idempotency_heads",
@@ -19,6 +19,7 @@ const TABLES: [&str; 19] = [
     "job_delayed",
     "job_dependencies",
     "job_events",
+    "job_holds",
     "job_leases",
     "job_queue",
     "job_settlements",

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use chrono::TimeDelta;
 use holdfast_ids::{ApprovalId, LeaseId};
 use holdfast_jobs::domain::approval::Decision;
+use holdfast_jobs::domain::hold::{Hold, Scope, Switch};
 use holdfast_jobs::domain::job::{Queue, StateName};
 use holdfast_jobs::domain::payload::Payload;
 use holdfast_jobs::domain::transition::{self, Presented, Refusal, Reported, Take};
@@ -59,6 +60,10 @@ enum Situation {
     /// The same, and people have to decide then.
     BlockedDangerous,
     BudgetExceeded,
+    /// Queued, and held while policy is away.
+    Held,
+    /// The same of a job that people approved.
+    HeldApproved,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,9 +87,15 @@ enum Event {
     Unblock,
     /// More is used of a budget that the job draws on than there is.
     ExceedBudget,
+    /// A kill switch covers it.
+    SwitchOff,
+    /// Policy is away, and it is of a tier that may not go on then.
+    LosePolicy,
+    /// Nothing holds it any more.
+    Resume,
 }
 
-const EVENTS: [Event; 17] = [
+const EVENTS: [Event; 20] = [
     Event::Claim,
     Event::Complete,
     Event::CompleteStale,
@@ -102,6 +113,9 @@ const EVENTS: [Event; 17] = [
     Event::RunOut,
     Event::Unblock,
     Event::ExceedBudget,
+    Event::SwitchOff,
+    Event::LosePolicy,
+    Event::Resume,
 ];
 
 /// What comes of an event.
@@ -118,6 +132,7 @@ enum Then {
 use Then::{Goes, Moves, Nothing, Refused};
 
 const ASKED: Then = Moves(StateName::WaitingHumanDecision);
+const BLOCKED: Then = Moves(StateName::Blocked);
 const CANCELLED: Then = Moves(StateName::Cancelled);
 const CONFLICT: Then = Refused(Refusal::DecidedOtherwise);
 const DEFERRED: Then = Moves(StateName::Deferred);
@@ -138,32 +153,34 @@ const WAITS: Then = Refused(Refusal::NotCancellable);
 
 /// One row a situation, one column an event, in the order of [`EVENTS`].
 #[rustfmt::skip]
-const TABLE: [(Situation, [Then; 17]); 24] = [
-    //                              Claim    Complete  Stale  FailRetryable  FailForGood  Release  Cancel     Extend  Sweep      Promote  Approve    Reject     SendBack   Defer      RunOut     Unblock  ExceedBudget
-    (Situation::Queued,            [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::Delayed,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::Running,           [Nothing, DONE,     STALE, RETRYING,      FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::LastAttempt,       [Nothing, DONE,     STALE, FAILED,        FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::Expired,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::ExpiredLastAttempt,[Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  FAILED,    Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::ExpiredLongAgo,    [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::Overrun,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  TIMED_OUT, Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::Retrying,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::RetryDue,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Goes,    NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::RetryReady,        [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH]),
-    (Situation::Done,              [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing]),
-    (Situation::Failed,            [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing]),
-    (Situation::TimedOut,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing]),
-    (Situation::Cancelled,         [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing]),
-    (Situation::Waiting,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, DEFERRED,  Nothing,   Nothing, Nothing]),
-    (Situation::Undecided,         [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      TIMED_OUT, Nothing, Nothing]),
-    (Situation::Deferred,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, TWICE,     Nothing,   Nothing, Nothing]),
-    (Situation::ChangesRequested,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, CONFLICT,  CONFLICT,  Goes,      CONFLICT,  Nothing,   Nothing, Nothing]),
-    (Situation::Approved,          [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, Goes,      CONFLICT,  CONFLICT,  CONFLICT,  Nothing,   Nothing, TOO_MUCH]),
-    (Situation::Rejected,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, CONFLICT,  Goes,      CONFLICT,  CONFLICT,  Nothing,   Nothing, Nothing]),
-    (Situation::Blocked,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   QUEUED,  Nothing]),
-    (Situation::BlockedDangerous,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   ASKED,   Nothing]),
-    (Situation::BudgetExceeded,    [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing]),
+const TABLE: [(Situation, [Then; 20]); 26] = [
+    //                              Claim    Complete  Stale  FailRetryable  FailForGood  Release  Cancel     Extend  Sweep      Promote  Approve    Reject     SendBack   Defer      RunOut     Unblock  ExceedBudget  SwitchOff  LosePolicy Resume
+    (Situation::Queued,            [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     BLOCKED,   BLOCKED,    Nothing]),
+    (Situation::Delayed,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     BLOCKED,   BLOCKED,    Nothing]),
+    (Situation::Running,           [Nothing, DONE,     STALE, RETRYING,      FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     CANCELLED, Nothing,    Nothing]),
+    (Situation::LastAttempt,       [Nothing, DONE,     STALE, FAILED,        FAILED,      QUEUED,  CANCELLED, Goes,   Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     CANCELLED, Nothing,    Nothing]),
+    (Situation::Expired,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     CANCELLED, Nothing,    Nothing]),
+    (Situation::ExpiredLastAttempt,[Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  FAILED,    Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     CANCELLED, Nothing,    Nothing]),
+    (Situation::ExpiredLongAgo,    [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  RETRYING,  Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     CANCELLED, Nothing,    Nothing]),
+    (Situation::Overrun,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  TIMED_OUT, Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     CANCELLED, Nothing,    Nothing]),
+    (Situation::Retrying,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     CANCELLED, BLOCKED,    Nothing]),
+    (Situation::RetryDue,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Goes,    NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     CANCELLED, BLOCKED,    Nothing]),
+    (Situation::RetryReady,        [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   Nothing, TOO_MUCH,     CANCELLED, BLOCKED,    Nothing]),
+    (Situation::Done,              [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing,      Nothing,   Nothing,    Nothing]),
+    (Situation::Failed,            [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing,      Nothing,   Nothing,    Nothing]),
+    (Situation::TimedOut,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing,      Nothing,   Nothing,    Nothing]),
+    (Situation::Cancelled,         [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing,      Nothing,   Nothing,    Nothing]),
+    (Situation::Waiting,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, DEFERRED,  Nothing,   Nothing, Nothing,      Nothing,   Nothing,    Nothing]),
+    (Situation::Undecided,         [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      TIMED_OUT, Nothing, Nothing,      Nothing,   Nothing,    Nothing]),
+    (Situation::Deferred,          [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   WAITS,     STALE,  Nothing,   Nothing, QUEUED,    REJECTED,  SENT_BACK, TWICE,     Nothing,   Nothing, Nothing,      Nothing,   Nothing,    Nothing]),
+    (Situation::ChangesRequested,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, CONFLICT,  CONFLICT,  Goes,      CONFLICT,  Nothing,   Nothing, Nothing,      Nothing,   Nothing,    Nothing]),
+    (Situation::Approved,          [RUNNING, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, Goes,      CONFLICT,  CONFLICT,  CONFLICT,  Nothing,   Nothing, TOO_MUCH,     BLOCKED,   BLOCKED,    Nothing]),
+    (Situation::Rejected,          [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, CONFLICT,  Goes,      CONFLICT,  CONFLICT,  Nothing,   Nothing, Nothing,      Nothing,   Nothing,    Nothing]),
+    (Situation::Blocked,           [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   QUEUED,  Nothing,      Nothing,   Nothing,    QUEUED]),
+    (Situation::BlockedDangerous,  [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   ASKED,   Nothing,      Nothing,   Nothing,    ASKED]),
+    (Situation::BudgetExceeded,    [Nothing, OVER,     OVER,  OVER,          OVER,        OVER,    OVER,      OVER,   Nothing,   Nothing, OVER,      OVER,      OVER,      OVER,      Nothing,   Nothing, Nothing,      Nothing,   Nothing,    Nothing]),
+    (Situation::Held,              [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, NOT_ASKED, NOT_ASKED, NOT_ASKED, NOT_ASKED, Nothing,   QUEUED,  Nothing,      Nothing,   Nothing,    QUEUED]),
+    (Situation::HeldApproved,      [Nothing, STALE,    STALE, STALE,         STALE,       STALE,   CANCELLED, STALE,  Nothing,   Nothing, Goes,      CONFLICT,  CONFLICT,  CONFLICT,  Nothing,   ASKED,   Nothing,      Nothing,   Nothing,    QUEUED]),
 ];
 
 fn complete(presented: Presented) -> Asked {
@@ -183,6 +200,10 @@ fn decision(decision: Decision) -> Asked {
     Asked::Decide { approval_id: ApprovalId::new(), decision }
 }
 
+fn switched_off() -> Result<Hold> {
+    Ok(Hold::KillSwitch(Switch::new(Scope::Global, "", "").context("the global switch")?))
+}
+
 /// A project whose one job is in the situation.
 async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
     use Situation::*;
@@ -196,7 +217,7 @@ async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
         is_delayed: situation == Delayed,
         is_dangerous: matches!(
             situation,
-            Waiting | Undecided | Deferred | ChangesRequested | Approved | Rejected | BlockedDangerous
+            Waiting | Undecided | Deferred | ChangesRequested | Approved | Rejected | BlockedDangerous | HeldApproved
         ),
         is_blocked: matches!(situation, Blocked | BlockedDangerous),
     };
@@ -205,11 +226,15 @@ async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
     if matches!(situation, Queued | Delayed | Blocked | BlockedDangerous) {
         return Ok(project);
     }
+    if situation == Held {
+        project.stop(&Hold::Policy).await?;
+        return Ok(project);
+    }
     let ordered = match situation {
         Cancelled => Some(cancel()),
         Deferred => Some(decision(Decision::Defer)),
         ChangesRequested => Some(decision(Decision::RequestChanges)),
-        Approved => Some(decision(Decision::Approve)),
+        Approved | HeldApproved => Some(decision(Decision::Approve)),
         Rejected => Some(decision(Decision::Reject)),
         _ => None,
     };
@@ -223,6 +248,9 @@ async fn arranged(store: &Store, situation: Situation) -> Result<Project<'_>> {
     if terms.is_dangerous || ordered.is_some() {
         if let Some(command) = ordered {
             project.ask(&[(0, command)], 0.0).await?;
+        }
+        if situation == HeldApproved {
+            project.stop(&Hold::Policy).await?;
         }
         return Ok(project);
     }
@@ -265,6 +293,9 @@ async fn happens(project: &mut Project<'_>, event: Event) -> Result<Then> {
         Event::Defer => decision(Decision::Defer),
         Event::ExceedBudget => return Ok(project.exceed_budget(1).await?.pop().map_or(Nothing, Moves)),
         Event::RunOut => return Ok(project.run_out().await?.pop().map_or(Nothing, Moves)),
+        Event::SwitchOff => return Ok(project.stop(&switched_off()?).await?.pop().map_or(Nothing, Moves)),
+        Event::LosePolicy => return Ok(project.stop(&Hold::Policy).await?.pop().map_or(Nothing, Moves)),
+        Event::Resume => return Ok(project.resume().await?.pop().map_or(Nothing, Moves)),
         Event::Unblock => return Ok(project.unblock().await?.pop().map_or(Nothing, Moves)),
         Event::Claim => {
             let is_leased = project.claim(1, TTL).await? == 1;

@@ -4,10 +4,10 @@
 //! persist), and as an oracle that only ever went through the pure functions. Both decide every move; after every step
 //! they must agree on the job, on where it stands in dispatch, on its history, its events and its project's counts.
 
-mod blocked;
 mod budget;
 mod compare;
 mod exhaustive;
+mod holds;
 mod oracle;
 mod project;
 mod random;

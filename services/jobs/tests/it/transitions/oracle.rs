@@ -146,6 +146,12 @@ impl Oracle {
         }
     }
 
+    /// Whether it waited for a worker before it was held.
+    pub fn was_queued(&self) -> bool {
+        let held_from = self.history.last().and_then(|(transition, _)| transition.from);
+        self.state() == StateName::Blocked && matches!(held_from, Some(StateName::Queued | StateName::Retrying))
+    }
+
     /// Whether a lease holds at a time: whoever holds it may give the job back.
     pub fn is_held(&self, presented: Presented, at: Time) -> bool {
         transition::release(self.job.clone(), presented, at).is_ok()

@@ -120,7 +120,7 @@ impl<'s> Project<'s> {
         let opened = key_heads_claim_if_free(&mut tx, &[candidate]).await?.pop().context("a fresh key is free")?;
         let created_at = opened.opened_at;
         let blocked_by: Vec<JobId> = submission.dependencies.iter().map(|dependency| dependency.job_id).collect();
-        let intakes = jobs_insert(&mut tx, [New::of(candidate, opened, blocked_by)].iter(), encode).await?;
+        let intakes = jobs_insert(&mut tx, [New::of(candidate, opened, blocked_by, Vec::new())].iter(), encode).await?;
         let open = submission.dependencies.iter().map(|dependency| Open {
             job_id: candidate.job_id,
             tenant_id: self.tenant.clone(),
@@ -484,7 +484,7 @@ fn submitted(job_id: JobId, submission: Submission, created_at: Time) -> Job {
         traceparent: submission.traceparent,
     };
     let blocked_by = submission.dependencies.iter().map(|dependency| dependency.job_id).collect();
-    transition::submit(facts, &submission.payload, blocked_by).after
+    transition::submit(facts, &submission.payload, blocked_by, Vec::new()).after
 }
 
 async fn is_queued(store: &Store, job_id: JobId) -> Result<bool> {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
 use holdfast_ids::ApprovalId;
 use holdfast_jobs::domain::approval::Decision;
+use holdfast_jobs::domain::hold::{Hold, Scope, Switch};
 use holdfast_jobs::domain::job::Queue;
 use holdfast_jobs::domain::payload::Payload;
 use holdfast_jobs::domain::transition::Reported;
@@ -51,6 +52,11 @@ enum Step {
     RunOut,
     Unblock,
     ExceedBudget,
+    /// Policy is away, or a switch is on.
+    Stop {
+        is_switch: bool,
+    },
+    Resume,
     Age {
         ms: i64,
     },
@@ -157,6 +163,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::RunOut),
         2 => Just(Step::Unblock),
         1 => Just(Step::ExceedBudget),
+        2 => prop::bool::weighted(0.2).prop_map(|is_switch| Step::Stop { is_switch }),
+        3 => Just(Step::Resume),
         3 => prop_oneof![2 => Just(500), 6 => Just(15_000), 1 => Just(50_000), 1 => Just(400_000)].prop_map(|ms| Step::Age { ms }),
     ]
 }
@@ -199,6 +207,13 @@ impl Step {
             }
             Self::Unblock => {
                 project.unblock().await?;
+            }
+            Self::Stop { is_switch } => {
+                let switch = Switch::new(Scope::Global, "", "").context("the global switch")?;
+                project.stop(&if *is_switch { Hold::KillSwitch(switch) } else { Hold::Policy }).await?;
+            }
+            Self::Resume => {
+                project.resume().await?;
             }
             Self::Age { ms } => project.age(TimeDelta::milliseconds(*ms)).await?,
         }
