@@ -165,6 +165,19 @@ table jobs.job_events owner holdfast_jobs_owner partitioned by RANGE (job_id) ro
   grant INSERT, SELECT to holdfast_jobs_app
   grant INSERT, SELECT to holdfast_jobs_task
 
+table jobs.job_holds owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
+  column job_id uuid not null
+  column tenant_id text collate "C" not null
+  column held_by text collate "C" not null
+  column of_tenant text collate "C" not null
+  column was_queued boolean not null
+  constraint hold_cause_is_known CHECK (((held_by = 'policy'::text) OR (held_by ^@ 'kill_switch:'::text)))
+  constraint job_holds_pkey PRIMARY KEY (job_id, held_by, of_tenant)
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant DELETE, INSERT, SELECT to holdfast_jobs_app
+  grant DELETE, INSERT, SELECT to holdfast_jobs_task
+
 table jobs.job_leases owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, fillfactor=70)
   column job_id uuid not null
   column lease_id uuid not null

@@ -74,6 +74,7 @@ pub struct Config {
     pub growth: Growth,
     #[serde(default)]
     pub retention: Retention,
+    #[serde(default)]
     pub policy: PolicyConfig,
 }
 
