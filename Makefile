@@ -40,12 +40,12 @@ test-pgbouncer: servers build ## Run the same tests with every service behind Pg
 PROOF_SECONDS ?= 60
 
 .PHONY: test-system
-test-system: servers build ## Run the system tests for longer, then against the broken twins, which they must find (minutes)
+test-system: servers build ## Run the system tests for longer (Patroni's failover where scripts/install-patroni has run), then against the broken twins, which they must find (minutes)
 	HOLDFAST_PROOF_SECONDS=$(PROOF_SECONDS) $(CARGO) test --workspace --test system --locked -- --test-threads=1
 	tests/twins/run
 
 .PHONY: bench
-bench: servers has-npm bench-build ## Measure everything but the soak and write docs/benchmarks.md (some 40 minutes; one experiment: target/release/bench NAME)
+bench: servers has-npm bench-build ## Measure everything but soak and growth and write docs/benchmarks.md (some 40 minutes; one experiment: target/release/bench NAME)
 	"$(BUILT)/release/bench" all
 
 .PHONY: bench-long

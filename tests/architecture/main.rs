@@ -6,6 +6,7 @@
 mod calls;
 mod configuration;
 mod crates;
+mod metrics;
 mod modules;
 mod sources;
 mod workspace;
@@ -51,4 +52,9 @@ fn no_file_is_longer_than_500_lines() {
 #[test]
 fn every_key_of_the_configuration_has_its_row() {
     holds(configuration::differences(&Workspace::read().root));
+}
+
+#[test]
+fn every_metric_has_its_row() {
+    holds(metrics::differences(&Workspace::read().root));
 }

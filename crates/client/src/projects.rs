@@ -41,7 +41,7 @@ impl Projects {
         Ok(answer.await?.project.unwrap_or_default())
     }
 
-    /// The projects of a tenant that have settings, by name.
+    /// The projects of a tenant that have settings or have had a job, by name.
     pub async fn list(&self, tenant: &str) -> Result<Vec<Project>, Error> {
         const PAGE_ITEMS: i32 = 1000;
         let (mut projects, mut page_token) = (Vec::new(), String::new());

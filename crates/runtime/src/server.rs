@@ -4,11 +4,13 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use holdfast_caller::Verifier;
 use holdfast_proto::FILE_DESCRIPTOR_SET;
+use http::header::AUTHORIZATION;
 use tonic::{
     service::Routes,
     transport::{Identity, ServerTlsConfig, server::TcpIncoming},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 use crate::{
     access::Access,
@@ -81,7 +83,10 @@ impl Server {
             server = server.tls_config(ServerTlsConfig::new().identity(identity)).map_err(ServerError::Tls)?;
         }
         tracing::info!(address = %self.address, tls = self.config.tls.is_some(), "serving gRPC");
-        let serving = server.layer(self.edge).serve_with_incoming_shutdown(routes, self.incoming, shutdown.begun());
+        // Whoever prints the headers of a call, a library or a panic, does not print its token.
+        let tokens = SetSensitiveRequestHeadersLayer::new([AUTHORIZATION]);
+        let server = server.layer(tokens).layer(self.edge);
+        let serving = server.serve_with_incoming_shutdown(routes, self.incoming, shutdown.begun());
         let served = tokio::select! {
             served = serving => served.map_err(ServerError::Serve),
             () = drained(shutdown, drain_timeout) => {

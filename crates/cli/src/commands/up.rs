@@ -112,7 +112,7 @@ fn welcome(layout: &Layout, info: &StackInfo) -> Table {
     }
     table.field("Redis", format!("redis-cli -u \"$(cat {})\"", secret("redis_url")));
     table.field("logs", shown(&layout.root().join("logs")));
-    table.field("token, for 3 h", format!("export HOLDFAST_TOKEN=$(cat {})", secret("token")));
+    table.field("a user's token, for 3 h", format!("cat {}", secret("token")));
     table.field("other tokens", format!("{this} token --help"));
     table.field(
         "next",

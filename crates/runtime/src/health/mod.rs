@@ -107,6 +107,7 @@ impl Health {
     pub fn dependency(&self, name: &'static str, need: Need) -> Dependency {
         let known = Known { need, state: State::Down, word: State::Down.as_str() };
         self.change(|facts| facts.dependencies.insert(name, known));
+        metrics::describe_gauge!("dependency_up", "1 where a dependency answers, by its name");
         metrics::gauge!("dependency_up", "dependency" => name).set(0.0);
         Dependency { health: self.clone(), name }
     }

@@ -29,6 +29,7 @@ pub(crate) struct ListArgs {
 #[value(rename_all = "snake_case")]
 enum StateArg {
     Queued,
+    Blocked,
     Running,
     Retrying,
     Done,
@@ -65,6 +66,7 @@ impl From<StateArg> for JobState {
     fn from(state: StateArg) -> Self {
         match state {
             StateArg::Queued => Self::Queued,
+            StateArg::Blocked => Self::Blocked,
             StateArg::Running => Self::Running,
             StateArg::Retrying => Self::Retrying,
             StateArg::Done => Self::Done,
