@@ -34,9 +34,10 @@ fn each_source(folder: &Path, look: &mut impl FnMut(String)) {
 
 /// The first text behind each `describe_<kind>!(`.
 fn names(source: &str) -> impl Iterator<Item = String> {
-    let described = source.split("describe_").skip(1).filter(|rest| {
-        ["counter!(", "gauge!(", "histogram!("].iter().any(|kind| rest.starts_with(kind))
-    });
+    let described = source
+        .split("describe_")
+        .skip(1)
+        .filter(|rest| ["counter!(", "gauge!(", "histogram!("].iter().any(|kind| rest.starts_with(kind)));
     described.filter_map(|rest| Some(rest.split('"').nth(1)?.to_owned()))
 }
 

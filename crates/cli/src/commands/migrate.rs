@@ -10,8 +10,8 @@ use holdfast_pg::{
 };
 use serde_json::{Value, json};
 
+use super::admin::AdminArgs;
 use crate::{
-    dev::{Layout, StackInfo},
     exit::{Exit, UsageError},
     output::{Format, Table, print},
 };
@@ -49,21 +49,14 @@ enum Step {
 
 #[derive(Debug, Args)]
 struct Target {
-    /// URL of an administrator of the database, direct and not through a pooler [default: the stack running in --dir].
-    #[arg(long, env = "HOLDFAST_ADMIN_URL", hide_env_values = true, value_name = "URL", global = true)]
-    admin_url: Option<DatabaseUrl>,
-    /// File with that URL.
-    #[arg(long, env = "HOLDFAST_ADMIN_URL_FILE", value_name = "PATH", conflicts_with = "admin_url", global = true)]
-    admin_url_file: Option<PathBuf>,
+    #[command(flatten)]
+    admin: AdminArgs,
     /// Schema; may be repeated. All where none is given.
     #[arg(long = "schema", value_name = "NAME", global = true)]
     schemas: Vec<String>,
     /// What the database is for. `down` asks for it, and refuses prod.
     #[arg(long, env = "HOLDFAST_ENVIRONMENT", value_name = "NAME", global = true)]
     environment: Option<String>,
-    /// Directory of the development stack.
-    #[arg(long, env = "HOLDFAST_DIR", default_value = ".holdfast", value_name = "PATH", global = true)]
-    dir: PathBuf,
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +77,7 @@ impl FromStr for PasswordFile {
 
 impl MigrateArgs {
     pub(crate) async fn run(self, format: Format) -> anyhow::Result<Exit> {
-        let (url, is_development) = self.target.url()?;
+        let (url, is_development) = self.target.admin.url()?;
         let schemas = self.target.schemas()?;
         match self.step {
             Step::Up { skip_bootstrap, passwords } => {
@@ -110,20 +103,6 @@ impl MigrateArgs {
 }
 
 impl Target {
-    /// The administrator's URL, and whether it is the development stack's.
-    fn url(&self) -> anyhow::Result<(DatabaseUrl, bool)> {
-        if let Some(url) = &self.admin_url {
-            return Ok((url.clone(), false));
-        }
-        if let Some(path) = &self.admin_url_file {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            return Ok((DatabaseUrl::parse(text.trim())?, false));
-        }
-        let stack = StackInfo::load(&Layout::at(&self.dir)?)
-            .context("no --admin-url is given, and the development stack is not there either")?;
-        Ok((stack.admin_url()?, true))
-    }
-
     fn schemas(&self) -> Result<Vec<String>, UsageError> {
         let known: Vec<&str> = migrate::schemas().collect();
         if let Some(unknown) = self.schemas.iter().find(|schema| !known.contains(&schema.as_str())) {

@@ -1,5 +1,6 @@
 //! One file a command: arguments, what it does, what it prints.
 
+mod admin;
 mod completions;
 mod doctor;
 mod jobs;

@@ -5,6 +5,7 @@ mod doctor;
 mod jobs;
 mod migrate;
 mod projects;
+mod rebuild;
 mod site;
 mod support;
 mod tour;

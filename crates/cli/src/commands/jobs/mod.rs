@@ -5,6 +5,7 @@ mod decide;
 mod events;
 mod get;
 mod list;
+mod rebuild;
 mod resubmit;
 mod submit;
 mod watch;
@@ -43,6 +44,7 @@ enum Call {
     Events(WithConnection<events::EventsArgs>),
     /// Follow the transitions of a project's jobs, or of one job, as they happen.
     Watch(WithConnection<watch::WatchArgs>),
+    RebuildQueues(rebuild::RebuildArgs),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +67,7 @@ impl JobsArgs {
             Call::Resubmit(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
             Call::Events(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
             Call::Watch(call) => call.args.run(&call.connection.open(Minted::Person).await?, format).await,
+            Call::RebuildQueues(args) => return args.run(format).await,
         }?;
         Ok(Exit::Ok)
     }
