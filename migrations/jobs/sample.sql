@@ -24,6 +24,9 @@ SELECT job_id, created_at, tenant_id, project_id, queue, intent, 9 - priority FR
 INSERT INTO jobs.job_leases (job_id, lease_id, tenant_id, project_id, fence, worker_id, leased_at, expires_at, run_deadline)
 SELECT job_id, gen_random_uuid(), tenant_id, project_id, 1, 'rehearsal', created_at, created_at, created_at FROM jobs.jobs;
 
+INSERT INTO jobs.job_queue_clock (job_id, tenant_id, waited_ms, seen_at, ready_at, told)
+SELECT job_id, tenant_id, 1000, created_at, created_at, true FROM jobs.jobs;
+
 INSERT INTO jobs.job_waits (job_id, tenant_id, project_id, budget_ms, spent_ms, ends_at, reminds, reminders)
 SELECT job_id, tenant_id, project_id, 7200000, 0, created_at + interval '7 days', false, 0 FROM jobs.jobs;
 

@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use holdfast_client::pb::{
-    Approval, Classification, Decision, Job, JobEvent, JobState, Payload, Queue, Residency, RiskTier,
+    Approval, Classification, Decision, Job, JobEvent, JobState, Payload, Queue, QueueClock, Residency, RiskTier,
 };
 use prost_types::Timestamp;
 use serde_json::{Map, Value, json};
@@ -66,6 +66,11 @@ fn payload_text(payload: Option<&Payload>) -> String {
     })
 }
 
+fn budget_ms(clock: &QueueClock) -> u64 {
+    let budget = clock.budget.and_then(|budget| std::time::Duration::try_from(budget).ok());
+    budget.unwrap_or_default().as_millis() as u64
+}
+
 pub(crate) fn job_json(job: &Job) -> Value {
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| {
@@ -102,6 +107,12 @@ pub(crate) fn job_json(job: &Job) -> Value {
     put("worker_id", job.worker_id.as_str().into());
     put("lease_expires_at", time(job.lease_expires_at.as_ref()).into());
     put("run_ms", job.run_ms.into());
+    put(
+        "queue_clock",
+        job.queue_clock
+            .as_ref()
+            .map_or(Value::Null, |clock| json!({ "waited_ms": clock.waited_ms, "budget_ms": budget_ms(clock) })),
+    );
     put("created_at", time(job.created_at.as_ref()).into());
     put("run_after", time(job.run_after.as_ref()).into());
     put("started_at", time(job.started_at.as_ref()).into());
@@ -140,6 +151,9 @@ pub(crate) fn job_table(job: &Job) -> Table {
         table.field("last failure", format!("{}: {}", failure.code, failure.message));
     }
     table.field("clock run out", &job.timed_out_clock);
+    if let Some(clock) = &job.queue_clock {
+        table.field("waited for a worker", format!("{} of {} ms", clock.waited_ms, budget_ms(clock)));
+    }
     table.field("exceeded budget", &job.exceeded_budget);
     table.field("created", time(job.created_at.as_ref()));
     table.field("run after", time(job.run_after.as_ref()));

@@ -35,6 +35,7 @@ event_data! {
     JobRejected = "job.rejected", version 1;
     TableRowCountPassed = "operations.table_row_count.passed", version 1;
     JobBudgetExceeded = "job.budget_exceeded", version 1;
+    JobQueueOverdue = "job.queue_overdue", version 1;
     HitlReminderSent = "hitl.reminder.sent", version 1;
     ProjectSettingsChanged = "project.settings_changed", version 1;
     KillSwitchActivated = "operations.killswitch.activated", version 1;

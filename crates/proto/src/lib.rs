@@ -1,7 +1,7 @@
 //! The contracts, as committed bindings: what `proto/` says, in Rust.
 //!
 //! Everything under `generated/` is written by `make proto` and compared by this crate's drift test, so that nobody needs
-//! protoc. No logic lives here.
+//! protoc. No logic lives here, but that payloads are not printed.
 #![forbid(unsafe_code)]
 
 /// Every file of `proto/`, encoded as a `google.protobuf.FileDescriptorSet`; served by gRPC reflection.
@@ -32,6 +32,14 @@ pub mod jobs {
     #[allow(clippy::all, missing_docs, unreachable_pub)]
     pub mod v1 {
         include!("generated/holdfast.jobs.v1.rs");
+
+        /// Without what it holds: whoever prints a job, in a log or an error, does not print what its caller sent.
+        impl std::fmt::Debug for Payload {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let Self { data, content_type } = self;
+                f.debug_struct("Payload").field("bytes", &data.len()).field("content_type", content_type).finish()
+            }
+        }
     }
 }
 

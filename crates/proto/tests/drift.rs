@@ -51,6 +51,7 @@ fn generate() -> BTreeMap<String, Vec<u8>> {
     tonic_prost_build::configure()
         .out_dir(out.path())
         .bytes(".holdfast.jobs.v1.Payload.data")
+        .skip_debug([".holdfast.jobs.v1.Payload"])
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .compile_fds(commented)
         .unwrap();

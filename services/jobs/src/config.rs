@@ -24,6 +24,7 @@ use crate::app::limits::{
     WatchLimits, WorkerGrant,
 };
 use crate::domain::fair::Bounds;
+use crate::domain::project::QueueTimeout;
 use crate::domain::retry::RetryPolicy;
 use crate::store::claim::RunningLimits;
 pub use data::{Growth, ResidencyConfig, Retention, TenantResidency};
@@ -250,6 +251,8 @@ pub struct IntentConfig {
     pub run_budget_ms: Option<u64>,
     pub human_budget_ms: Option<u64>,
     pub total_budget_ms: Option<u64>,
+    pub queue_budget_ms: Option<u64>,
+    pub on_queue_timeout: Option<QueueTimeout>,
     pub attempts_max: Option<i32>,
     pub retry_initial_ms: Option<u64>,
     pub retry_cap_ms: Option<u64>,
@@ -378,6 +381,7 @@ impl Config {
             growth: GrowthLimits {
                 marks: self.growth.marks(),
                 kept: self.retention.kept(Duration::from_millis(self.limits.max_age_ms)),
+                budget_usage_kept: self.retention.budget_usage_kept(),
             },
         })
     }
@@ -388,6 +392,8 @@ impl Config {
             run_budget: None,
             human_budget: Duration::from_millis(self.approvals.human_budget_ms),
             total_budget: None,
+            queue_budget: None,
+            on_queue_timeout: QueueTimeout::Event,
             attempts_max: all.attempts_max,
             retry: RetryPolicy {
                 initial: Duration::from_millis(all.initial_ms),
@@ -409,6 +415,8 @@ impl IntentConfig {
             run_budget: self.run_budget_ms.map(Duration::from_millis),
             human_budget: or(self.human_budget_ms, default.human_budget),
             total_budget: self.total_budget_ms.map(Duration::from_millis),
+            queue_budget: self.queue_budget_ms.map(Duration::from_millis),
+            on_queue_timeout: self.on_queue_timeout.unwrap_or(default.on_queue_timeout),
             attempts_max: self.attempts_max.unwrap_or(default.attempts_max),
             retry: RetryPolicy {
                 initial: or(self.retry_initial_ms, default.retry.initial),

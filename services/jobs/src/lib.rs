@@ -122,6 +122,7 @@ fn core(config: &Config, redis: &Redis) -> anyhow::Result<Core> {
         limits: config.limits().map_err(config_error)?,
         encode: wire::event::encode,
         encode_reminder: wire::event::encode_reminder,
+        encode_overdue: wire::event::encode_overdue,
         encode_mark_passed: wire::event::encode_mark_passed,
         encode_change: wire::event::encode_change,
         hints: Hints::new(redis),

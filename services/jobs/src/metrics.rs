@@ -8,7 +8,8 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 
 use crate::domain::approval::Decision;
 use crate::domain::budget::{BudgetScope, Spent};
-use crate::domain::job::{StateName, Time};
+use crate::domain::job::{StateName, Tier, Time};
+use crate::domain::project::QueueTimeout;
 
 pub(crate) fn describe() {
     describe_counter!("jobs_submitted_total", "Jobs queued; replays not counted");
@@ -20,6 +21,10 @@ pub(crate) fn describe() {
     describe_counter!("jobs_queue_soft_limit_total", "Batches that found a queue over its soft limit");
     describe_counter!("jobs_stale_answers_refused_total", "Answers of workers that no longer held the lease");
     describe_counter!("jobs_swept_total", "Jobs moved because a time was over, by the sweep that found them");
+    describe_counter!(
+        "jobs_queue_overdue_total",
+        "Jobs that have waited for a worker for longer than their queue budget, by tier, and by what came of it"
+    );
     describe_counter!("jobs_usage_recorded_total", "Reports of usage recorded; replays not counted");
     describe_counter!("jobs_budget_exceeded_total", "Jobs ended because a budget was exceeded, by scope");
     describe_counter!(
@@ -89,6 +94,10 @@ pub(crate) fn stale_answer_refused() {
 
 pub(crate) fn swept(by: &'static str) {
     counter!("jobs_swept_total", "by" => by).increment(1);
+}
+
+pub(crate) fn queue_overdue(tier: Tier, reaction: QueueTimeout) {
+    counter!("jobs_queue_overdue_total", "tier" => tier.as_str(), "reaction" => reaction.as_str()).increment(1);
 }
 
 pub(crate) fn decided(decision: Decision) {

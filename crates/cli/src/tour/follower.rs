@@ -128,7 +128,8 @@ impl Seen {
                 // Delivered at least once: what came before changes nothing.
                 if self.ids.insert(event.event_id) {
                     let event_of_job = Event { name: event.event_name, key_seq: event.key_seq };
-                    self.by_job.entry(event.job_id).or_default().push(event_of_job);
+                    // What is no transition has a key of its own: a reminder, or that a job is overdue.
+                    self.by_job.entry(event.ordering_key).or_default().push(event_of_job);
                 }
             }
             Err(refusal) => {
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     fn delivered(seen: &mut Seen, event_id: &str, key_seq: u64) {
-        let event = Envelope { event_id: event_id.into(), job_id: "j".into(), key_seq, ..Envelope::default() };
+        let event = Envelope { event_id: event_id.into(), ordering_key: "j".into(), key_seq, ..Envelope::default() };
         seen.take(Delivery { shard: 0, entry_id: EntryId::START, event: Ok(event) });
     }
 

@@ -25,7 +25,7 @@ pub enum Reason {
     Req400InvalidSchema = 10,
     /// A required field is empty; BadRequest names each of them.
     Req400MissingField = 11,
-    /// The object is in a state that does not allow this transition. Reserved: this version does not send it.
+    /// The object is in a state that does not allow this transition.
     Req422InvalidState = 12,
     /// The deadline of the call passed. Where a change was asked for, whether it was made is not known: repeat it under the same key.
     Req408Deadline = 13,
@@ -41,7 +41,7 @@ pub enum Reason {
     Job409AlreadyTerminal = 22,
     /// The lease named is not, or no longer, the job's current one.
     Job409StaleFence = 23,
-    /// The job is in a state in which it cannot be cancelled. Reserved: this version does not send it.
+    /// The job is in a state in which it cannot be cancelled.
     Job422NotCancellable = 24,
     /// The job would have more than three parents above it.
     Job422DelegationDepthExceeded = 26,
@@ -53,7 +53,7 @@ pub enum Reason {
     Idempotency404NotFound = 30,
     /// The reservation token is not the current one: the reservation ran out and another caller took over.
     Idempotency409StaleToken = 31,
-    /// The action needs a human decision first.
+    /// The action needs a human decision first. Reserved: this version does not send it.
     Policy409RequiresApproval = 40,
     /// Policy has been away for too long for new work to be taken.
     Policy503EngineUnavailable = 48,

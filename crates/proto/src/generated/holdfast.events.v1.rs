@@ -208,6 +208,25 @@ pub struct HitlReminderSent {
     #[prost(message, optional, tag = "4")]
     pub decide_by: ::core::option::Option<::prost_types::Timestamp>,
 }
+/// job.queue_overdue: the job has waited for a worker for longer than its intent lets it, and waits on. Said once a job, however often
+/// it comes back to the queue. The ordering key is "queue_overdue:" and the job's id. Where the intent asks for it the job is timed
+/// out instead.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobQueueOverdue {
+    #[prost(string, tag = "1")]
+    pub intent: ::prost::alloc::string::String,
+    /// "project" or "infra".
+    #[prost(string, tag = "2")]
+    pub queue: ::prost::alloc::string::String,
+    /// "A", "B" or "C".
+    #[prost(string, tag = "3")]
+    pub tier: ::prost::alloc::string::String,
+    /// As holdfast.jobs.v1.QueueClock counts, in milliseconds; and what it was not to be more than.
+    #[prost(uint64, tag = "4")]
+    pub waited_ms: u64,
+    #[prost(uint64, tag = "5")]
+    pub budget_ms: u64,
+}
 /// job.running: leased to a worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobRunning {
@@ -267,7 +286,7 @@ pub struct JobFailed {
 pub struct JobTimedOut {
     #[prost(int32, tag = "1")]
     pub attempt: i32,
-    /// The clock that ran out: "run", "human", "total", "age".
+    /// The clock that ran out: "run", "human", "total", "age", "queue".
     #[prost(string, tag = "2")]
     pub clock: ::prost::alloc::string::String,
 }

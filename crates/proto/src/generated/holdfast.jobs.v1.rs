@@ -737,6 +737,7 @@ pub mod idempotency_service_server {
 }
 /// Bytes kept verbatim: what is read is what was written, to the byte.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Payload {
     /// At most 960 KiB; where the content type says JSON, well-formed and at most 10 levels deep.
     #[prost(bytes = "bytes", tag = "1")]
@@ -796,6 +797,19 @@ pub struct Progress {
     /// At most 256 characters.
     #[prost(string, tag = "2")]
     pub note: ::prost::alloc::string::String,
+}
+/// How long a job has waited for a worker.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueueClock {
+    /// Over all of the job's stays in the queue, in milliseconds; counted every few seconds. It stands still while the job waits for
+    /// anything else: its run_after or a back-off, its turn behind others of its project, room under the project's limit of running
+    /// jobs, people, or what blocks it.
+    #[prost(int64, tag = "1")]
+    pub waited_ms: i64,
+    /// What it may come to, by the terms of today: the intent's, or by tier A 60 s, B 120 s, C 180 s. More is told by the event
+    /// job.queue_overdue, once; and ends the job where its intent says so (IntentPolicy.on_queue_timeout).
+    #[prost(message, optional, tag = "2")]
+    pub budget: ::core::option::Option<::prost_types::Duration>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Job {
@@ -864,7 +878,7 @@ pub struct Job {
     #[prost(message, optional, tag = "23")]
     pub progress: ::core::option::Option<Progress>,
     /// Present in state TIMED_OUT: "run", the run budget; "human", the time for a decision; "total", both with the
-    /// back-offs; "age", the maximum age.
+    /// back-offs; "age", the maximum age; "queue", the time for a worker to take it.
     #[prost(string, tag = "24")]
     pub timed_out_clock: ::prost::alloc::string::String,
     /// Present in state RUNNING.
@@ -875,6 +889,9 @@ pub struct Job {
     /// Time under lease of the attempts that have ended, in milliseconds.
     #[prost(int64, tag = "27")]
     pub run_ms: i64,
+    /// Present in GetJob, in states QUEUED and RETRYING.
+    #[prost(message, optional, tag = "28")]
+    pub queue_clock: ::core::option::Option<QueueClock>,
     #[prost(message, optional, tag = "30")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Absent where the job may run at once.
@@ -1830,7 +1847,8 @@ pub mod job_service_client {
         /// minute, and by itself behind the last transition of its job: watch again from the last resume_token, on any instance.
         /// Fails with JOB_404_NOT_FOUND; AUTH_403_SCOPE where the token is not for the tenant or project; REQ_400_INVALID_SCHEMA
         /// where the resume token is of another watch; REQ_416_TOKEN_EXPIRED where it is older than events are kept (72 h);
-        /// RATE_429_THROTTLED where the instance has as many watches as it may.
+        /// RATE_429_THROTTLED where the instance has as many watches as it may; INFRA_503_DEPENDENCY_DOWN, component `relay`, where too
+        /// many events wait for the relay to look through them.
         pub async fn watch_jobs(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchJobsRequest>,
@@ -1974,7 +1992,8 @@ pub mod job_service_server {
         /// minute, and by itself behind the last transition of its job: watch again from the last resume_token, on any instance.
         /// Fails with JOB_404_NOT_FOUND; AUTH_403_SCOPE where the token is not for the tenant or project; REQ_400_INVALID_SCHEMA
         /// where the resume token is of another watch; REQ_416_TOKEN_EXPIRED where it is older than events are kept (72 h);
-        /// RATE_429_THROTTLED where the instance has as many watches as it may.
+        /// RATE_429_THROTTLED where the instance has as many watches as it may; INFRA_503_DEPENDENCY_DOWN, component `relay`, where too
+        /// many events wait for the relay to look through them.
         async fn watch_jobs(
             &self,
             request: tonic::Request<super::WatchJobsRequest>,
@@ -2613,7 +2632,7 @@ pub struct IntentPolicy {
     /// How long an idempotency key stands for its job, 1 ms to 366 days.
     #[prost(message, optional, tag = "9")]
     pub key_window: ::core::option::Option<::prost_types::Duration>,
-    /// Time in the queue, 1 s to 7 days, and what comes of using it up. Kept and shown: this version does not count it.
+    /// Time in the queue while nothing but a worker is missing (Job.queue_clock), 1 s to 7 days, and what comes of using it up.
     #[prost(message, optional, tag = "10")]
     pub queue_budget: ::core::option::Option<::prost_types::Duration>,
     #[prost(enumeration = "QueueTimeoutReaction", tag = "11")]
@@ -2709,9 +2728,9 @@ pub struct ListProjectsResponse {
 pub enum QueueTimeoutReaction {
     /// As EVENT.
     Unspecified = 0,
-    /// Told by an event; the job waits on.
+    /// Told by the event job.queue_overdue; the job waits on.
     Event = 1,
-    /// The job is timed out.
+    /// The job is timed out, clock "queue".
     TimeOut = 2,
 }
 impl QueueTimeoutReaction {
@@ -2898,7 +2917,8 @@ pub mod project_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The projects of a tenant that have settings or have had a job, by name.
+        /// The projects of a tenant that have settings or have had a job, by name; of those that the token is for. Where a replica
+        /// serves lists, a change made just now may be missing.
         pub async fn list_projects(
             &mut self,
             request: impl tonic::IntoRequest<super::ListProjectsRequest>,
@@ -2961,7 +2981,8 @@ pub mod project_service_server {
             tonic::Response<super::UpdateProjectResponse>,
             tonic::Status,
         >;
-        /// The projects of a tenant that have settings or have had a job, by name.
+        /// The projects of a tenant that have settings or have had a job, by name; of those that the token is for. Where a replica
+        /// serves lists, a change made just now may be missing.
         async fn list_projects(
             &self,
             request: tonic::Request<super::ListProjectsRequest>,
@@ -3540,7 +3561,7 @@ pub struct FailJobRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FailJobResponse {
-    /// RETRYING, or FAILED where the failure is not retryable or no retry is left.
+    /// RETRYING, FAILED where the failure is not retryable or no retry is left, or TIMED_OUT.
     #[prost(enumeration = "JobState", tag = "1")]
     pub state: i32,
     /// Present in state RETRYING.
@@ -3766,7 +3787,8 @@ pub mod worker_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Ends the attempt: the job is tried again after its back-off, or has failed for good. Fails as CompleteJob does.
+        /// Ends the attempt: the job is tried again after its back-off, has failed for good, or has timed out where its total clock has no
+        /// time for another attempt. Fails as CompleteJob does.
         pub async fn fail_job(
             &mut self,
             request: impl tonic::IntoRequest<super::FailJobRequest>,
@@ -3848,7 +3870,8 @@ pub mod worker_service_server {
             tonic::Response<super::CompleteJobResponse>,
             tonic::Status,
         >;
-        /// Ends the attempt: the job is tried again after its back-off, or has failed for good. Fails as CompleteJob does.
+        /// Ends the attempt: the job is tried again after its back-off, has failed for good, or has timed out where its total clock has no
+        /// time for another attempt. Fails as CompleteJob does.
         async fn fail_job(
             &self,
             request: tonic::Request<super::FailJobRequest>,

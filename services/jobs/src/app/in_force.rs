@@ -3,12 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use holdfast_ids::{Intent, ProjectId, TenantId};
 
-use crate::domain::job::{Facts, Tier, Time};
-use crate::domain::project::{Project, QueueTimeout};
+use crate::domain::job::{Tier, Time};
+use crate::domain::project::Project;
 
 #[derive(Debug, Default)]
 pub struct InForce {
@@ -22,14 +21,6 @@ struct Known {
     seen_up_to: Option<Time>,
 }
 
-/// The clock of the queue, where the project has settings for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueClock {
-    /// None: as configuration has it for the tier.
-    pub budget: Option<Duration>,
-    pub reaction: QueueTimeout,
-}
-
 impl InForce {
     /// The settings of a project that has any.
     pub fn of(&self, tenant_id: &str, project_id: &str) -> Option<Arc<Project>> {
@@ -41,17 +32,6 @@ impl InForce {
     pub fn tier_floor(&self, tenant_id: &TenantId, project_id: &ProjectId, intent: &Intent) -> Tier {
         let project = self.of(tenant_id.as_str(), project_id.as_str());
         project.and_then(|project| project.settings.intents.get(intent)?.tier_floor).unwrap_or(Tier::A)
-    }
-
-    /// What the settings say of a job's time in the queue; None where they say nothing.
-    pub fn queue_clock(&self, facts: &Facts) -> Option<QueueClock> {
-        let project = self.of(facts.tenant_id.as_str(), facts.project_id.as_str())?;
-        let policy = project.settings.intents.get(&facts.intent)?;
-        if policy.queue_budget_ms.is_none() && policy.on_queue_timeout.is_none() {
-            return None;
-        }
-        let budget = policy.queue_budget_ms.map(|ms| Duration::from_millis(ms.unsigned_abs()));
-        Some(QueueClock { budget, reaction: policy.on_queue_timeout.unwrap_or(QueueTimeout::Event) })
     }
 
     pub fn seen_up_to(&self) -> Option<Time> {
@@ -80,6 +60,8 @@ impl InForce {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::project::{Change, Settings};
     use holdfast_ids::ActorId;

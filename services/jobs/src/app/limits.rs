@@ -12,7 +12,7 @@ use crate::domain::fair::Bounds;
 use crate::domain::growth::Marks;
 use crate::domain::job::Tier;
 use crate::domain::labels::Holding;
-use crate::domain::project::{IntentPolicy, WEIGHT_DEFAULT};
+use crate::domain::project::{IntentPolicy, QueueTimeout, WEIGHT_DEFAULT};
 use crate::domain::retry::RetryPolicy;
 use crate::store::claim::RunningLimits;
 use crate::store::growth::Kept;
@@ -66,6 +66,8 @@ pub struct WatchLimits {
 pub struct GrowthLimits {
     pub marks: Marks,
     pub kept: Vec<Kept>,
+    /// Sums of usage, from the end of their period on.
+    pub budget_usage_kept: Duration,
 }
 
 /// How tenants and projects share what workers have room for.
@@ -124,6 +126,9 @@ pub struct IntentTerms {
     pub human_budget: Duration,
     /// None: what the others come to.
     pub total_budget: Option<Duration>,
+    /// None: by tier.
+    pub queue_budget: Option<Duration>,
+    pub on_queue_timeout: QueueTimeout,
     pub attempts_max: i32,
     pub retry: RetryPolicy,
     pub key_window: Duration,
@@ -145,17 +150,18 @@ impl IntentTerms {
     pub fn total_budget(&self, tier: Tier) -> Duration {
         const ACCEPT: Duration = Duration::from_secs(5);
         const USUAL_RETRIES: Duration = Duration::from_secs(600);
-        let (queue_s, human) = match tier {
-            Tier::A => (60, Duration::ZERO),
-            Tier::B => (120, Duration::ZERO),
-            Tier::C => (180, self.human_budget),
-        };
+        let human = if tier == Tier::C { self.human_budget } else { Duration::ZERO };
         let retries = self.retry.window.saturating_sub(USUAL_RETRIES);
-        self.total_budget.unwrap_or(ACCEPT + Duration::from_secs(queue_s) + self.run_budget(tier) + human + retries)
+        // By tier even where the intent has a queue budget of its own: time in the queue is not on this clock.
+        let usual = ACCEPT + usual_queue_budget(tier);
+        self.total_budget.unwrap_or(usual + self.run_budget(tier) + human + retries)
     }
-}
 
-impl IntentTerms {
+    /// How long a job may wait for a worker: tier A 60 s, B 120 s, C 180 s, where the intent does not say.
+    pub fn queue_budget(&self, tier: Tier) -> Duration {
+        self.queue_budget.unwrap_or(usual_queue_budget(tier))
+    }
+
     /// These terms as far as a project's policy says nothing else.
     #[must_use]
     pub fn under(mut self, policy: &IntentPolicy) -> Self {
@@ -167,8 +173,19 @@ impl IntentTerms {
         self.retry.cap = ms(policy.retry_cap_ms, self.retry.cap);
         self.retry.window = ms(policy.retry_window_ms, self.retry.window);
         self.key_window = ms(policy.key_window_ms, self.key_window);
+        self.queue_budget =
+            policy.queue_budget_ms.map(|ms| Duration::from_millis(ms.unsigned_abs())).or(self.queue_budget);
+        self.on_queue_timeout = policy.on_queue_timeout.unwrap_or(self.on_queue_timeout);
         self
     }
+}
+
+fn usual_queue_budget(tier: Tier) -> Duration {
+    Duration::from_secs(match tier {
+        Tier::A => 60,
+        Tier::B => 120,
+        Tier::C => 180,
+    })
 }
 
 #[derive(Debug, Clone)]

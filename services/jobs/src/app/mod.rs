@@ -44,7 +44,7 @@ use crate::domain::job::Facts;
 pub use crate::domain::{job::Time, transition::Refusal};
 use crate::hints::Hints;
 use crate::metrics;
-use crate::store::{EncodeChange, EncodeEvent, EncodeMarkPassed, EncodeReminder, StoreError};
+use crate::store::{EncodeChange, EncodeEvent, EncodeMarkPassed, EncodeOverdue, EncodeReminder, StoreError};
 pub use crate::store::{claim::Wanted, read::Listing};
 use guard::Guard;
 use in_force::InForce;
@@ -103,6 +103,7 @@ pub struct Core {
     pub limits: Limits,
     pub encode: EncodeEvent,
     pub encode_reminder: EncodeReminder,
+    pub encode_overdue: EncodeOverdue,
     pub encode_mark_passed: EncodeMarkPassed,
     pub encode_change: EncodeChange,
     pub hints: Hints,

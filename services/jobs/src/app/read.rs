@@ -18,7 +18,12 @@ impl App {
     pub async fn get(&self, asking: &Asking, job_id: JobId) -> Result<SeenJob, Fault> {
         let caller = &asking.caller;
         let job = self.reads.submit(Sought { job_id, tenants: asking.tenants(), deadline: asking.deadline }).await?;
-        job.filter(|job| caller.projects.contains(&job.project_id)).ok_or_else(job_not_found)
+        let mut job = job.filter(|job| caller.projects.contains(&job.project_id)).ok_or_else(job_not_found)?;
+        if job.queue_waited_ms.is_some() {
+            let terms = self.core.terms(&job.tenant_id, &job.project_id, &job.intent);
+            job.queue_budget = Some(terms.queue_budget(job.tier));
+        }
+        Ok(job)
     }
 
     pub async fn list(&self, asking: &Asking, listing: Listing) -> Result<Vec<SeenJob>, Fault> {

@@ -126,6 +126,7 @@ impl IntentConfig {
         own(self.run_budget_ms, SECOND_MS..=7 * DAY_MS, "intents.run_budget_ms");
         own(self.human_budget_ms, SECOND_MS..=30 * DAY_MS, "intents.human_budget_ms");
         own(self.total_budget_ms, SECOND_MS..=40 * DAY_MS, "intents.total_budget_ms");
+        own(self.queue_budget_ms, SECOND_MS..=7 * DAY_MS, "intents.queue_budget_ms");
         own(self.retry_initial_ms, 1..=DAY_MS, "intents.retry_initial_ms");
         own(self.retry_cap_ms, 1..=DAY_MS, "intents.retry_cap_ms");
         own(self.retry_window_ms, 0..=30 * DAY_MS, "intents.retry_window_ms");
@@ -145,6 +146,8 @@ impl Tasks {
             ("tasks.decision_clock_period_ms", self.decision_clock_period_ms),
             ("tasks.decision_reminders_period_ms", self.decision_reminders_period_ms),
             ("tasks.max_age_period_ms", self.max_age_period_ms),
+            ("tasks.queue_clock_period_ms", self.queue_clock_period_ms),
+            ("tasks.leftovers_period_ms", self.leftovers_period_ms),
             ("tasks.settle_period_ms", self.settle_period_ms),
             ("tasks.settle_check_period_ms", self.settle_check_period_ms),
             ("tasks.budget_sweep_period_ms", self.budget_sweep_period_ms),
@@ -182,6 +185,7 @@ impl Retention {
             ("retention.job_events_days", self.job_events_days, 180),
             ("retention.approvals_days", self.approvals_days, 365),
             ("retention.idempotency_ledger_days", self.idempotency_ledger_days, 367),
+            ("retention.budget_usage_days", self.budget_usage_days, 32),
         ] {
             wrong.outside(days, if is_production { days_min } else { 1 }..=36_500, key);
         }
@@ -320,6 +324,7 @@ mod tests {
             ("intents.run_budget_ms", "999"),
             ("intents.human_budget_ms", "0"),
             ("intents.total_budget_ms", "999"),
+            ("intents.queue_budget_ms", "999"),
             ("intents.attempts_max", "0"),
             ("intents.retry_initial_ms", "0"),
             ("intents.retry_cap_ms", "9000000000000000000"),
@@ -345,6 +350,8 @@ mod tests {
             ("tasks.decision_clock_period_ms", "0"),
             ("tasks.decision_reminders_period_ms", "0"),
             ("tasks.max_age_period_ms", "0"),
+            ("tasks.queue_clock_period_ms", "0"),
+            ("tasks.leftovers_period_ms", "0"),
             ("tasks.settle_period_ms", "0"),
             ("tasks.settle_check_period_ms", "0"),
             ("tasks.holds_period_ms", "0"),
@@ -369,6 +376,7 @@ mod tests {
             ("retention.job_events_days", "0"),
             ("retention.approvals_days", "0"),
             ("retention.idempotency_ledger_days", "0"),
+            ("retention.budget_usage_days", "0"),
             ("residency.region", "\"Mars\""),
             ("residency.may_hold", "[\"EU\", \"eu\"]"),
             ("residency.classification_default", "\"secret\""),

@@ -46,11 +46,19 @@ pub struct Retention {
     pub approvals_days: u32,
     /// Longer than a key can stand for anything, so that nothing in force is ever archived.
     pub idempotency_ledger_days: u32,
+    /// Sums of usage are taken away rather than archived: what they are the sums of stays.
+    pub budget_usage_days: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { jobs_days: 365, job_events_days: 180, approvals_days: 365, idempotency_ledger_days: 400 }
+        Self {
+            jobs_days: 365,
+            job_events_days: 180,
+            approvals_days: 365,
+            idempotency_ledger_days: 400,
+            budget_usage_days: 400,
+        }
     }
 }
 
@@ -66,6 +74,10 @@ impl Retention {
             kept("approvals", self.approvals_days, life_s),
             kept("idempotency_ledger", self.idempotency_ledger_days, 0),
         ]
+    }
+
+    pub fn budget_usage_kept(&self) -> Duration {
+        Duration::from_secs(u64::from(self.budget_usage_days) * DAY_S.unsigned_abs())
     }
 }
 

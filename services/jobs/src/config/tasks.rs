@@ -14,6 +14,10 @@ pub struct Tasks {
     pub decision_clock_period_ms: u64,
     pub decision_reminders_period_ms: u64,
     pub max_age_period_ms: u64,
+    /// How often the time that jobs wait for a worker is counted on.
+    pub queue_clock_period_ms: u64,
+    /// How often rows are looked for that jobs which have ended left in small tables.
+    pub leftovers_period_ms: u64,
     /// How often what a crash left unsettled is looked for: jobs that have ended and for which others wait.
     pub settle_period_ms: u64,
     /// How often it is made certain that nothing of it was never noted.
@@ -45,6 +49,8 @@ impl Default for Tasks {
             decision_clock_period_ms: 1000,
             decision_reminders_period_ms: 5000,
             max_age_period_ms: 60_000,
+            queue_clock_period_ms: 5000,
+            leftovers_period_ms: 10_000,
             settle_period_ms: 1000,
             settle_check_period_ms: 60_000,
             holds_period_ms: 2000,
@@ -79,6 +85,7 @@ impl Tasks {
         growth_gauges_period_ms => growth_gauges_period,
         project_settings_period_ms => project_settings_period,
         holds_period_ms => holds_period,
+        queue_clock_period_ms => queue_clock_period, leftovers_period_ms => leftovers_period,
         budget_sweep_period_ms => budget_sweep_period, budget_counters_period_ms => budget_counters_period
     }
 }

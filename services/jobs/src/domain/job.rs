@@ -80,6 +80,8 @@ named! {
         Total = "total",
         /// Time since it could first have run: what nobody will ever run ends by it.
         Age = "age",
+        /// Time in the queue, over all stays, while nothing but a worker was missing. Ends only jobs whose intent says so.
+        Queue = "queue",
     }
 }
 
@@ -259,4 +261,15 @@ pub struct Job {
     pub facts: Facts,
     pub state: State,
     pub progressed: Progressed,
+}
+
+impl Job {
+    /// Whether a worker could have it: it waits for nothing else.
+    pub fn is_ready(&self, now: Time) -> bool {
+        match &self.state {
+            State::Queued => self.facts.run_after.is_none_or(|at| at <= now),
+            State::Retrying { next_attempt_at } => *next_attempt_at <= now,
+            _ => false,
+        }
+    }
 }

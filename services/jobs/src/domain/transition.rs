@@ -289,6 +289,17 @@ pub fn outlive(job: Job, max_age: TimeDelta, now: Time) -> Option<Transition> {
     (waits && now >= could_run_at + max_age).then(|| time_out(job, Clock::Age, now))
 }
 
+/// queued, retrying -> timed_out, where its intent asks for that: it has waited for a worker for as long as it may. None where a
+/// worker could not have it, or has it already.
+pub fn overstay(job: Job, budget_ms: i64, now: Time) -> Option<Transition> {
+    if !job.is_ready(now) {
+        return None;
+    }
+    // Not among the facts: it is what the intent lets its jobs wait today.
+    let detail = format!("queue budget of {budget_ms} ms used up");
+    Some(ran_out(Move::of(job, now), Clock::Queue, detail))
+}
+
 fn time_out(job: Job, clock: Clock, now: Time) -> Transition {
     timed_out(Move::of(job, now), clock)
 }
@@ -300,7 +311,12 @@ fn timed_out(moved: Move, clock: Clock) -> Transition {
         Clock::Human => "no decision in time".to_owned(),
         Clock::Total => format!("total budget of {} ms used up", facts.total_budget_ms.unwrap_or_default()),
         Clock::Age => "older than a job may become".to_owned(),
+        Clock::Queue => "queue budget used up".to_owned(),
     };
+    ran_out(moved, clock, detail)
+}
+
+fn ran_out(moved: Move, clock: Clock, detail: String) -> Transition {
     let finished_at = moved.now;
     moved.to(State::TimedOut { clock, finished_at }, Said::TimedOut, detail)
 }

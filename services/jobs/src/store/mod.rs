@@ -10,6 +10,7 @@ pub mod key;
 pub mod lease;
 pub mod maintenance;
 pub mod projects;
+pub mod queue_clock;
 pub mod read;
 mod rows;
 pub mod submit;
@@ -28,6 +29,8 @@ use crate::domain::transition::{Cause, Transition};
 pub type EncodeEvent = fn(&Transition, &Cause, event_id: uuid::Uuid) -> Vec<u8>;
 /// The same of a reminder.
 pub type EncodeReminder = fn(&waits::Reminder, event_id: uuid::Uuid, ordering_key: &str) -> Vec<u8>;
+/// The same of a job that is overdue in its queue.
+pub type EncodeOverdue = fn(&queue_clock::Overdue, event_id: uuid::Uuid, ordering_key: &str) -> Vec<u8>;
 /// The same of a change of a project's settings.
 pub type EncodeChange = fn(&projects::NewChange<'_>, event_id: uuid::Uuid, ordering_key: &str) -> Vec<u8>;
 

@@ -1,5 +1,7 @@
 //! Rows to domain values. What the CHECKs promise is parsed, not assumed.
 
+use std::time::Duration;
+
 use holdfast_ids::{ActorId, IdempotencyKey, Intent, JobId, LeaseId, ProjectId, TenantId};
 use uuid::Uuid;
 
@@ -211,6 +213,7 @@ pub struct SeenRow {
     pub on_dependency_failure: Option<Vec<String>>,
     pub blocked_by: Option<Vec<Uuid>>,
     pub held_by: Option<Vec<String>>,
+    pub queue_waited_ms: Option<i64>,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -262,6 +265,10 @@ pub struct SeenJob {
     pub blocked_by: Vec<JobId>,
     /// What else holds it.
     pub held_by: Vec<String>,
+    /// What its clock of the queue says while it stands there; None in lists.
+    pub queue_waited_ms: Option<i64>,
+    /// What it may come to, by the terms of today; for who reads a single job.
+    pub queue_budget: Option<Duration>,
     pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
@@ -312,6 +319,8 @@ impl SeenRow {
             dependencies: dependencies(self.depends_on, self.on_dependency_failure)?,
             blocked_by: self.blocked_by.unwrap_or_default().into_iter().map(JobId::from_uuid).collect(),
             held_by: self.held_by.unwrap_or_default(),
+            queue_waited_ms: self.queue_waited_ms,
+            queue_budget: None,
             created_at: self.created_at,
             started_at: self.started_at,
             finished_at: self.finished_at,

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use holdfast_ids::{ActorId, IdempotencyKey, JobId, LeaseId, TenantId};
 use holdfast_pg::Tx;
@@ -252,6 +253,14 @@ pub async fn budgets_running(
     .fetch_all(&mut **tx)
     .await?;
     rows.into_iter().map(|row| Ok((count!(row)?, row.is_marked))).collect()
+}
+
+/// Takes away sums of periods that ended so long ago; answers how many.
+pub async fn budgets_prune(tx: &mut Tx, kept: Duration, counts_max: i64) -> Result<u64, StoreError> {
+    let kept_s = kept.as_secs().cast_signed();
+    let pruned =
+        sqlx::query_file!("src/store/queries/budgets_prune.sql", kept_s, counts_max).execute(&mut **tx).await?;
+    Ok(pruned.rows_affected())
 }
 
 /// What is counted now for these, in their order.

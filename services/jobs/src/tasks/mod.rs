@@ -1,5 +1,6 @@
 //! Background work: each task does a bounded amount in `run_once`, is safe to repeat, and runs on one instance at a time.
 
+mod clear_leftovers;
 mod end_over_budget;
 mod follow_settings;
 mod holds;
@@ -7,6 +8,8 @@ mod make_partitions;
 mod measure_growth;
 mod measure_outbox;
 mod promote_due;
+mod prune_budgets;
+mod queue_clock;
 mod reconcile_budgets;
 mod remind;
 mod settle;
@@ -19,6 +22,7 @@ use std::sync::Arc;
 use holdfast_fault::Fault;
 use holdfast_pg::leadership::TaskLease;
 use holdfast_runtime::tasks::{Report, TaskSet};
+use tokio::sync::Mutex;
 
 pub use self::follow_settings::follow_settings;
 use self::sweep::Sweep;
@@ -57,6 +61,16 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     tasks.spawn("max_age", config.max_age_period(), lease("max_age"), move || {
         let core = aging.clone();
         async move { Sweep::Age.run_once(&core).await }
+    });
+    let (waiting, walk) = (core.clone(), Arc::<Mutex<queue_clock::Walk>>::default());
+    tasks.spawn("queue_clock", config.queue_clock_period(), lease("queue_clock"), move || {
+        let (core, walk) = (waiting.clone(), walk.clone());
+        async move { queue_clock::run_once(&core, config.queue_clock_period(), &walk).await }
+    });
+    let (clearing, walk) = (core.clone(), Arc::<Mutex<clear_leftovers::Walk>>::default());
+    tasks.spawn("leftovers", config.leftovers_period(), lease("leftovers"), move || {
+        let (core, walk) = (clearing.clone(), walk.clone());
+        async move { clear_leftovers::run_once(&core, &walk).await }
     });
     let settling = core.clone();
     tasks.spawn("settle", config.settle_period(), lease("settle"), move || {
@@ -97,6 +111,11 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
     tasks.spawn("growth", config.growth_period(), lease("growth"), move || {
         let core = growing.clone();
         async move { watch_growth::run_once(&core).await }
+    });
+    let pruning = core.clone();
+    tasks.spawn("budget_retention", config.growth_period(), lease("budget_retention"), move || {
+        let core = pruning.clone();
+        async move { prune_budgets::run_once(&core).await }
     });
     let sizing = core.clone();
     tasks.spawn("growth_gauges", config.growth_gauges_period(), None, move || {

@@ -11,6 +11,7 @@ use crate::domain::hold::Hold;
 use crate::domain::job::{Facts, Failure, Job, State};
 use crate::domain::transition::{Cause, Entry, Said, Transition};
 use crate::store::projects::NewChange;
+use crate::store::queue_clock::Overdue;
 use crate::store::waits::Reminder;
 
 const SOURCE: &str = "holdfast.jobs";
@@ -186,6 +187,33 @@ pub fn encode_reminder(reminder: &Reminder, event_id: Uuid, ordering_key: &str) 
         queue: reminder.queue.clone(),
         waiting_since: Some(timestamp(reminder.waiting_since)),
         decide_by: Some(timestamp(reminder.decide_by)),
+    }))
+}
+
+/// The event of a job that is overdue in its queue: under a key of its own, since it is no transition of the job.
+pub fn encode_overdue(job: &Overdue, event_id: Uuid, ordering_key: &str) -> Vec<u8> {
+    let facts = &job.facts;
+    let header = EventHeader {
+        event_id: EventId::from_uuid(event_id),
+        source: SOURCE,
+        occurred_at: job.at,
+        tenant_id: facts.tenant_id.as_str(),
+        project_id: facts.project_id.as_str(),
+        job_id: Some(facts.job_id),
+        actor_id: "system:queue_clock",
+        idempotency_key: facts.idempotency_key.as_str(),
+        request_id: &facts.request_id,
+        traceparent: &facts.traceparent,
+        ordering_key,
+        // Once a job.
+        key_seq: 1,
+    };
+    encode_envelope(&header.envelope(&pb::JobQueueOverdue {
+        intent: facts.intent.to_string(),
+        queue: facts.queue.as_str().to_owned(),
+        tier: facts.tier.as_str().to_owned(),
+        waited_ms: job.waited_ms.unsigned_abs(),
+        budget_ms: job.budget_ms.unsigned_abs(),
     }))
 }
 

@@ -155,6 +155,10 @@ impl From<SeenJob> for pb::Job {
             trace_id: trace_id(&job.traceparent),
             request_id: job.request_id,
             exceeded_budget: job.exceeded_budget.unwrap_or_default(),
+            queue_clock: job
+                .queue_waited_ms
+                .zip(job.queue_budget)
+                .map(|(waited_ms, budget)| pb::QueueClock { waited_ms, budget: Some(wire_duration(budget)) }),
         }
     }
 }

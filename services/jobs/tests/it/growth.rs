@@ -238,3 +238,40 @@ fn what_a_partition_covers_is_read_from_its_bounds() -> Result<()> {
         Ok(())
     })
 }
+
+/// How many sums of usage there are, and the oldest of them, by the days since its period ended.
+async fn sums(admin: &PgPool) -> Result<(i64, Option<i32>)> {
+    let sums = "SELECT count(*), (extract(epoch FROM now() - min(period_end)) / 86400)::int4 FROM jobs.budget_usage";
+    Ok(sqlx::query_as(sums).fetch_one(admin).await?)
+}
+
+/// More of them than one round takes away; those that ended later, and those that still count, stay.
+#[test]
+fn sums_of_usage_are_taken_away_long_after_their_period_has_ended() -> Result<()> {
+    run(async {
+        let world = World::with(watchful().set("retention.budget_usage_days", 40)).await?;
+        let (tenant, admin) = (tenant(), world.db.admin());
+        let submitted = world.user("alice", &tenant).submit_job(job()).await?;
+        world.service("memory", &tenant).record_usage(reports([usage(&submitted.job_id, 7, 7)])).await?;
+        let (counted, _) = sums(admin).await?;
+        assert!(counted > 0, "usage is counted");
+        let ended = "INSERT INTO jobs.budget_usage (tenant_id, scope, scope_id, period_start, period_end, tokens, cost_micro_usd, entries) \
+                     SELECT $1, 'user', 'user-' || number, now() - make_interval(days => $3), now() - make_interval(days => $2), 1, 1, 1 \
+                     FROM generate_series(1, $4) AS number";
+        for (days_ago, users) in [(39, 3), (41, 1200), (500, 1)] {
+            let insert = sqlx::query(ended).bind(tenant.as_str()).bind(days_ago).bind(days_ago + 1).bind(users);
+            insert.execute(admin).await?;
+        }
+        let pruned = || async {
+            let sums = sums(admin).await?;
+            anyhow::ensure!(sums == (counted + 3, Some(39)), "{sums:?}");
+            anyhow::Ok(())
+        };
+        eventually(pruned, SOON).await?;
+        // What it was the sum of is all there, and counts.
+        let told = world.user("alice", &tenant).get_budget(budget(pb::BudgetScope::Job, &submitted.job_id)).await?;
+        assert_eq!(told.budget.and_then(|budget| budget.tokens).map(|tokens| tokens.used), Some(7));
+        assert_eq!(rows::of_tenant(admin, "model_usage", &tenant).await?, 1);
+        Ok(())
+    })
+}

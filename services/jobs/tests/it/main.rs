@@ -18,6 +18,7 @@ mod plans;
 mod policy;
 mod privacy;
 mod projects;
+mod queue_clock;
 mod replica;
 mod support;
 mod tasks;

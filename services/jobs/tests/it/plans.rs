@@ -17,10 +17,11 @@ const PROJECT_KEY: &[&str] = &["tenant_id", "project_id"];
 const BUDGET_KEY: &[&str] = &["tenant_id", "scope", "scope_id", "period_start"];
 const HEAD_KEY: &[&str] = &["tenant_id", "project_id", "intent", "actor_id", "idempotency_key"];
 const JOB_AND_LEASE: &[LookUp] = &[("job", &["job_id"]), ("lease", &["job_id"])];
+const CLOCK: LookUp = ("clock", &["job_id"]);
 
 /// Files of `store/queries`.
 const HOT: &[(&str, &[LookUp])] = &[
-    ("job_get", JOB_AND_LEASE),
+    ("job_get", &[("job", &["job_id"]), ("lease", &["job_id"]), CLOCK]),
     ("jobs_list", &[("job", &["tenant_id", "project_id", "job_id"]), ("lease", &["job_id"])]),
     ("job_events_list", &[("event", &["job_id", "seq"])]),
     ("job_answers", &[("event", &["job_id", "seq"]), ("job", &["job_id"])]),
@@ -79,6 +80,12 @@ const BACKGROUND: &[(&str, &[LookUp])] = &[
     ("holds_delete", &[("hold", &["job_id"])]),
     ("jobs_freed", &[("job", &["job_id"])]),
     ("jobs_in_scope", &[("job", &["job_id"])]),
+    ("queue_clock_heads", &[("queue", PROJECT_KEY), ("slots", PROJECT_KEY), ("job", &["job_id"])]),
+    ("queue_overdue_lock", &[("job", &["job_id"])]),
+    ("queue_overdue_tell", &[CLOCK]),
+    ("queue_clock_clear", &[CLOCK, ("job", &["job_id"])]),
+    ("job_waits_clear", &[("wait", &["job_id"]), ("job", &["job_id"])]),
+    ("budgets_prune", &[("old", &["period_end"]), ("counted", BUDGET_KEY)]),
 ];
 
 #[test]

@@ -25,6 +25,10 @@ SELECT
         SELECT DISTINCT hold.held_by FROM jobs.job_holds AS hold
         WHERE hold.job_id = job.job_id AND hold.tenant_id = job.tenant_id ORDER BY hold.held_by
     ) END AS held_by,
+    -- Only what waits for a worker is counted on, and what has just come has not been counted yet.
+    CASE WHEN job.state IN ('queued', 'retrying') THEN coalesce((
+        SELECT clock.waited_ms FROM jobs.job_queue_clock AS clock WHERE clock.job_id = job.job_id AND clock.tenant_id = job.tenant_id
+    ), 0) END AS queue_waited_ms,
     job.created_at, job.started_at, job.finished_at, job.request_id, job.traceparent,
     job.payload AS "payload?", job.payload_content_type, job.result, job.result_content_type,
     lease.worker_id AS "worker_id?", lease.expires_at AS "lease_expires_at?",

@@ -25,6 +25,7 @@ SELECT
         SELECT DISTINCT hold.held_by FROM jobs.job_holds AS hold
         WHERE hold.job_id = job.job_id AND hold.tenant_id = job.tenant_id ORDER BY hold.held_by
     ) END AS held_by,
+    NULL::int8 AS queue_waited_ms,
     job.created_at, job.started_at, job.finished_at, job.request_id, job.traceparent,
     NULL::bytea AS "payload?", job.payload_content_type, NULL::bytea AS result, NULL::text AS result_content_type,
     lease.worker_id AS "worker_id?", lease.expires_at AS "lease_expires_at?",

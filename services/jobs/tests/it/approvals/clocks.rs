@@ -148,3 +148,96 @@ fn people_are_reminded_while_a_job_waits_and_not_while_it_is_deferred() -> Resul
         Ok(())
     })
 }
+
+async fn waits(world: &World, tenant: &holdfast_ids::TenantId) -> Result<Vec<String>> {
+    let statement = "SELECT job_id::text FROM jobs.job_waits WHERE tenant_id = $1 ORDER BY job_id";
+    Ok(sqlx::query_scalar(statement).bind(tenant.as_str()).fetch_all(world.db.admin()).await?)
+}
+
+/// However a job of tier C ends, nothing is left of the time that people had for it.
+#[test]
+fn the_time_of_people_goes_with_the_job_whatever_ends_it() -> Result<()> {
+    run(async {
+        let world = World::with(Settings::default().set("tasks.leftovers_period_ms", 3_600_000)).await?;
+        let tenant = tenant();
+        let (alice, owner) = (world.user("alice", &tenant), owner(&world, &tenant));
+        let worker = world.worker("worker-1", &tenant);
+        let approved = async || -> Result<String> {
+            let job_id = alice.submit_job(dangerous()).await?.job_id;
+            owner.decide_job(decide(&job_id, Decision::Approve)).await?;
+            Ok(job_id)
+        };
+        let done = approved().await?;
+        let leased = worker.lease_jobs(lease_waiting(1)).await?.jobs.remove(0);
+        worker.complete_job(complete(&leased, json("1"))).await?;
+        let failed = approved().await?;
+        let leased = worker.lease_jobs(lease_waiting(1)).await?.jobs.remove(0);
+        worker.fail_job(fail(&leased, false)).await?;
+        let overrun = approved().await?;
+        worker.lease_jobs(lease_waiting(1)).await?;
+        rows::use_up_run_budget(world.db.admin(), &overrun).await?;
+        let cancelled = approved().await?;
+        alice.cancel_job(cancel(&cancelled)).await?;
+        let sent_back = alice.submit_job(dangerous()).await?.job_id;
+        owner.decide_job(decide(&sent_back, Decision::RequestChanges)).await?;
+        alice.cancel_job(cancel(&sent_back)).await?;
+        let rejected = alice.submit_job(dangerous()).await?.job_id;
+        owner.decide_job(decide(&rejected, Decision::Reject)).await?;
+        let undecided = alice.submit_job(dangerous().intent("short.decision")).await?.job_id;
+        let on = Some(pb::dependency::On::JobId(alice.submit_job(dangerous()).await?.job_id));
+        let dependencies = vec![pb::Dependency { on: on.clone(), on_failure: pb::OnFailure::Cancel.into() }];
+        let dependent = alice.submit_job(pb::SubmitJobRequest { dependencies, ..dangerous() }).await?.job_id;
+        let Some(pb::dependency::On::JobId(first)) = on else { unreachable!("made above") };
+        owner.decide_job(decide(&first, Decision::Reject)).await?;
+        for (job_id, state) in [
+            (done, JobState::Done),
+            (failed, JobState::Failed),
+            (overrun, JobState::TimedOut),
+            (cancelled, JobState::Cancelled),
+            (sent_back, JobState::Cancelled),
+            (rejected, JobState::Rejected),
+            (undecided, JobState::TimedOut),
+            (first, JobState::Rejected),
+            (dependent, JobState::Cancelled),
+        ] {
+            assert_eq!(settled(&alice, &job_id).await?.state(), state);
+        }
+        assert_eq!(waits(&world, &tenant).await?, [""; 0]);
+        Ok(())
+    })
+}
+
+/// A row that was left all the same would be in the way of every sweep of what is due.
+#[test]
+fn time_of_people_that_is_left_of_a_job_that_has_ended_is_cleared() -> Result<()> {
+    run(async {
+        let world = World::with(Settings::default().set("tasks.leftovers_period_ms", 20)).await?;
+        let tenant = tenant();
+        let (alice, owner) = (world.user("alice", &tenant), owner(&world, &tenant));
+        let waiting = alice.submit_job(dangerous()).await?.job_id;
+        let rejected = alice.submit_job(dangerous()).await?.job_id;
+        owner.decide_job(decide(&rejected, Decision::Reject)).await?;
+        // One whose clock has run out, one whose clock stands, and one of a job that nobody knows any more.
+        let gone = uuid::Uuid::now_v7().to_string();
+        let sent_back = alice.submit_job(dangerous()).await?.job_id;
+        owner.decide_job(decide(&sent_back, Decision::RequestChanges)).await?;
+        alice.cancel_job(cancel(&sent_back)).await?;
+        let left = "INSERT INTO jobs.job_waits (job_id, tenant_id, project_id, budget_ms, spent_ms, ends_at, due_at, reminds, reminders) \
+                    VALUES ($1::uuid, $2, 'alpha', 1000, 0, now(), $3, true, 0)";
+        let (now, never) = (Some(chrono::Utc::now()), None);
+        for (job_id, due_at) in [(&rejected, now), (&sent_back, never), (&gone, now)] {
+            let insert = sqlx::query(left).bind(job_id).bind(tenant.as_str()).bind(due_at);
+            insert.execute(world.db.admin()).await?;
+        }
+        let cleared = || async {
+            let left = waits(&world, &tenant).await?;
+            anyhow::ensure!(left == [waiting.clone()], "{left:?}");
+            anyhow::Ok(())
+        };
+        eventually(cleared, SOON).await?;
+        // Who still has time is left alone.
+        owner.decide_job(decide(&waiting, Decision::Approve)).await?;
+        assert_eq!(alice.job(&waiting).await?.state(), JobState::Queued);
+        Ok(())
+    })
+}

@@ -12,7 +12,7 @@ pub async fn tables(pool: &PgPool) -> Result<Vec<String>> {
     let names = sqlx::query_scalar(
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'jobs'::regnamespace AND relkind IN ('r', 'p') \
          AND NOT relispartition AND relname NOT IN ('task_leases', 'outbox_ring', 'outbox_shards', 'schema_migrations', \
-         'table_row_counts', 'archive_queue') \
+         'table_row_counts', 'archive_queue', 'job_queue_clock') \
          ORDER BY relname",
     );
     Ok(names.fetch_all(pool).await?)

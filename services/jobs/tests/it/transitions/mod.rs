@@ -8,6 +8,8 @@ mod budget;
 mod compare;
 mod exhaustive;
 mod holds;
+mod locked;
 mod oracle;
 mod project;
+mod queue_clock;
 mod random;

@@ -3,6 +3,7 @@
 mod fencing;
 mod grants;
 mod limits;
+mod locked;
 mod matching;
 mod retries;
 mod sessions;
