@@ -36,8 +36,9 @@ impl Interceptor for Bearer {
 pub struct Client {
     pub jobs: JobServiceClient<Authorised>,
     pub workers: WorkerServiceClient<Authorised>,
-    /// For the session, which outlives every deadline of a call.
+    /// For sessions and watches, which outlive every deadline of a call.
     pub sessions: WorkerServiceClient<Authorised>,
+    pub watches: JobServiceClient<Authorised>,
 }
 
 impl Client {
@@ -49,7 +50,8 @@ impl Client {
         Ok(Self {
             jobs: JobServiceClient::with_interceptor(calls.clone(), bearer.clone()),
             workers: WorkerServiceClient::with_interceptor(calls, bearer.clone()),
-            sessions: WorkerServiceClient::with_interceptor(sessions, bearer),
+            sessions: WorkerServiceClient::with_interceptor(sessions.clone(), bearer.clone()),
+            watches: JobServiceClient::with_interceptor(sessions, bearer),
         })
     }
 }

@@ -161,7 +161,7 @@ async fn submitted(clients: &[Client], ids: &[String], batch: &[Draft], choices:
 }
 
 /// Cancels a job, wherever it stands by then.
-async fn withdraw(clients: &[Client], job_id: &str, choices: &mut StdRng) -> Result<()> {
+pub async fn withdraw(clients: &[Client], job_id: &str, choices: &mut StdRng) -> Result<()> {
     let request = CancelJobRequest {
         job_id: job_id.to_owned(),
         reason: "withdrawn".to_owned(),

@@ -13,4 +13,5 @@ mod redis_loss;
 mod relays;
 mod tenants;
 mod trouble;
+mod watches;
 mod workers;

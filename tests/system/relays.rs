@@ -38,7 +38,7 @@ async fn a_killed_relay_loses_nothing() -> Result<()> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+pub enum Fault {
     Pause,
     Kill,
 }
@@ -81,7 +81,7 @@ async fn relays(name: &'static str, fault: Fault) -> Result<()> {
 }
 
 /// Answers how often it did it.
-async fn trouble(relay: &Process, fault: Fault, until: Instant, mut choices: StdRng) -> Result<usize> {
+pub async fn trouble(relay: &Process, fault: Fault, until: Instant, mut choices: StdRng) -> Result<usize> {
     let mut faults = 0;
     while Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(choices.random_range(100..1500))).await;

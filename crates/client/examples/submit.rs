@@ -1,10 +1,12 @@
-//! Submits a job, waits for it and prints its result:
+//! Submits a job, waits for it and prints its result and what it has used:
 //!
 //! ```sh
 //! HOLDFAST_TOKEN=$(target/release/holdfast token) cargo run -p holdfast-client --example submit -- "a text"
 //! ```
 
-use holdfast_client::{AccessToken, Client, IdempotencyKey, JobExt as _, NewJob, json};
+use std::time::Duration;
+
+use holdfast_client::{AccessToken, BudgetOf, Client, IdempotencyKey, JobExt as _, NewJob, json};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,7 +20,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let submitted = client.jobs().submit(NewJob::new("demo", "example.count", key, json(&text)?)).await?;
     println!("job {}{}", submitted.job_id, if submitted.replayed { ", submitted before" } else { "" });
 
-    let job = client.jobs().wait(&submitted.job_id).await?;
+    let job = client.jobs().wait(&submitted.job_id, Duration::from_secs(60)).await?;
     println!("{} characters", job.result_json::<usize>()?);
+    let budget = client.usage().budget("", BudgetOf::Job(&submitted.job_id)).await?;
+    println!("{} tokens", budget.tokens.unwrap_or_default().used);
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! HOLDFAST_TOKEN=$(target/release/holdfast token --kind worker --sub dev-worker) cargo run -p holdfast-client --example worker
 //! ```
 
-use holdfast_client::{AccessToken, CancellationToken, Client, Job, JobError, Worker, WorkerSpec, json};
+use holdfast_client::{AccessToken, CancellationToken, Client, Job, JobError, ModelUsage, Worker, WorkerSpec, json};
 
 async fn count(job: Job) -> Result<holdfast_client::Payload, JobError> {
     let text: String = job.payload_json()?;
@@ -12,7 +12,11 @@ async fn count(job: Job) -> Result<holdfast_client::Payload, JobError> {
     if text.is_empty() {
         return Err(JobError::permanent("empty", "there is nothing to count"));
     }
-    Ok(json(&text.chars().count())?)
+    let count = text.chars().count();
+    // As if a model had read it. Where a budget is exceeded with it, the work ends here.
+    let used = ModelUsage { input_tokens: count as u32, ..ModelUsage::of("example", "counter") };
+    job.record_usage("count", used).await?;
+    Ok(json(&count)?)
 }
 
 #[tokio::main]

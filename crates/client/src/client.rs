@@ -1,9 +1,12 @@
 //! The connection of a program to the platform: endpoints, token, deadlines, and how a call is sent again.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use holdfast_ids::RequestId;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout},
+};
 use tonic::{
     Request, Response, Status,
     metadata::MetadataValue,
@@ -11,10 +14,11 @@ use tonic::{
 };
 
 use crate::{
-    Error, ErrorKind, Jobs, Keys, Projects, Reason, Retry, TokenSource,
+    Error, ErrorKind, Jobs, Keys, Projects, Reason, Retry, TokenSource, Usages,
     instances::{Instances, Picked},
     retry::Budget,
     token::Tokens,
+    wait,
 };
 
 /// With less time than this an attempt would only turn a clear refusal into an unknown outcome.
@@ -34,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) call_timeout: Duration,
     pub(crate) attempt_timeout: Duration,
+    /// Places for waits that have a watch of their own.
+    pub(crate) watched: Semaphore,
 }
 
 /// What ties calls to the work that makes them.
@@ -133,6 +139,7 @@ impl ClientBuilder {
             retry: self.retry,
             call_timeout: self.call_timeout,
             attempt_timeout: self.attempt_timeout,
+            watched: Semaphore::new(wait::WATCHED_MAX),
         };
         Ok(Client { shared: Arc::new(shared), context: CallContext::default() })
     }
@@ -198,6 +205,10 @@ impl Client {
         Keys { client: self.clone() }
     }
 
+    pub fn usage(&self) -> Usages {
+        Usages { client: self.clone() }
+    }
+
     /// Sends a request until its answer is final or its time is over. Every method that comes through here can be sent
     /// again without harm: reads, changes under a key or a token, and a reservation, which nobody is granted twice.
     pub(crate) async fn call<Q, A, F>(&self, message: Q, send: impl Fn(Channel, Request<Q>) -> F) -> Result<A, Error>
@@ -257,6 +268,13 @@ impl Client {
             }
         }
         Ok(())
+    }
+}
+
+/// Without what it connects to and presents.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("context", &self.context).finish_non_exhaustive()
     }
 }
 

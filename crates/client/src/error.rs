@@ -47,6 +47,8 @@ pub enum ErrorKind {
     Unreachable,
     /// The connection was lost, or the deadline passed, after the request may have left: what became of it is not known.
     Lost,
+    /// The job that was waited for had not ended by then.
+    NotEnded,
     /// The token source had no token; nothing was sent.
     NoToken,
     /// This cannot be sent as it is, by this side's own check; nothing was sent.
@@ -62,7 +64,7 @@ impl Error {
             ErrorKind::Refused(reason) => traits(*reason).retryable,
             ErrorKind::RefusedByNewer(_) => self.retry_after.is_some(),
             ErrorKind::Foreign => self.code == Code::Unavailable,
-            ErrorKind::Unreachable | ErrorKind::Lost => true,
+            ErrorKind::Unreachable | ErrorKind::Lost | ErrorKind::NotEnded => true,
             ErrorKind::NoToken | ErrorKind::Invalid => false,
         }
     }
@@ -79,7 +81,7 @@ impl Error {
                 Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown | Code::Internal
             ),
             ErrorKind::Lost => true,
-            ErrorKind::Unreachable | ErrorKind::NoToken | ErrorKind::Invalid => false,
+            ErrorKind::Unreachable | ErrorKind::NotEnded | ErrorKind::NoToken | ErrorKind::Invalid => false,
         }
     }
 
@@ -174,6 +176,11 @@ impl Error {
 
     pub(crate) fn lost(message: &str) -> Self {
         Self::here(ErrorKind::Lost, Code::DeadlineExceeded, message.to_owned())
+    }
+
+    pub(crate) fn not_ended(job_id: &str, within: Duration) -> Self {
+        let message = format!("job {job_id} has not ended within {within:?}");
+        Self::here(ErrorKind::NotEnded, Code::DeadlineExceeded, message)
     }
 
     pub(crate) fn unreachable(url: &str, source: tonic::transport::Error) -> Self {

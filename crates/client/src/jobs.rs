@@ -1,4 +1,4 @@
-//! The JobService: submit, look, wait, decide.
+//! The JobService: submit, look, decide.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use prost::Message as _;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    Client, Error, IdempotencyKey, JobExt as _,
+    Client, Error, IdempotencyKey,
     payload::{time, timestamp, wire_duration},
     pb::{
         self, Approval, Classification, Decision, Job, JobEvent, JobState, OnFailure, Payload, Queue, Residency,
@@ -25,9 +25,6 @@ const BATCH_ITEMS_MAX: usize = 1_000;
 /// A little below the contract's 1 MiB, for what frames the items.
 const BATCH_BYTES_MAX: usize = 1024 * 1024 - 4 * 1024;
 const PAGE_ITEMS: i32 = 500;
-/// Between two looks at a job that is waited for, at first and at last.
-const LOOK_AFTER_FIRST: Duration = Duration::from_millis(100);
-const LOOK_AFTER_MAX: Duration = Duration::from_secs(2);
 
 /// A job to be submitted. What has no default is asked for by [`NewJob::new`]; the rest is plain fields.
 #[derive(Debug, Clone)]
@@ -211,16 +208,6 @@ impl Jobs {
         outcomes
     }
 
-    /// Queues jobs in one call, which the service refuses where they are more than 1,000 or 1 MiB: for jobs that have to
-    /// go together. Each has its own outcome, in the order given.
-    pub async fn submit_batch(
-        &self,
-        jobs: impl IntoIterator<Item = NewJob>,
-    ) -> Result<Vec<Result<Submitted, Error>>, Error> {
-        let requests: Vec<pb::SubmitJobRequest> = jobs.into_iter().map(Into::into).collect();
-        self.send_batch(&requests).await
-    }
-
     /// Until no item is left that can succeed later, or the time of one call is over.
     async fn send_batch(&self, batch: &[pb::SubmitJobRequest]) -> Result<Vec<Result<Submitted, Error>>, Error> {
         let (shared, began) = (&self.client.shared, Instant::now());
@@ -331,30 +318,6 @@ impl Jobs {
     pub async fn resubmit(&self, job_id: &str, key: &IdempotencyKey) -> Result<Submitted, Error> {
         let request = pb::ResubmitJobRequest { job_id: job_id.to_owned(), idempotency_key: key.into() };
         Ok(call!(self, resubmit_job, request).await?.job.unwrap_or_default().into())
-    }
-
-    /// Waits until the job has ended and answers with it. Outlasts outages of the service, and has no end of its own: a
-    /// job of tier C waits for people. Give it one with `tokio::time::timeout`.
-    pub async fn wait(&self, job_id: &str) -> Result<Job, Error> {
-        let (mut looks, mut seen) = (0, 0);
-        loop {
-            match self.get(job_id).await {
-                Ok(job) if job.is_final() => return Ok(job),
-                Ok(job) if job.seq != seen => (looks, seen) = (0, job.seq),
-                Ok(_) => {}
-                Err(error) if error.is_retryable() => {}
-                Err(error) => return Err(error),
-            }
-            self.until_changed(looks).await;
-            looks += 1;
-        }
-    }
-
-    /// Until the job may have changed since the last look: by time alone, quickly at first.
-    async fn until_changed(&self, looks: u32) {
-        let bound = LOOK_AFTER_FIRST.saturating_mul(1 << looks.min(16)).min(LOOK_AFTER_MAX);
-        // At least half of it: one who waits is not to ask in a burst.
-        sleep(bound.mul_f64(rand::random_range(0.5..1.0))).await;
     }
 }
 

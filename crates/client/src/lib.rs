@@ -1,9 +1,10 @@
 //! The Rust SDK of Holdfast: submit durable jobs, wait for them, and work on them.
 //!
-//! A [`Client`] is made once and cloned. [`Jobs`] submits and looks, [`Worker`] does the work, [`Keys`] lets a program do
-//! something of its own once. Every call has a deadline; what the error catalogue says can succeed later is sent again
-//! with back-off, under the same idempotency key, within the deadline and a budget of retries. What comes back is typed:
-//! an [`Error`] has one [`ErrorKind`], the fields at fault, and says whether the outcome is unknown.
+//! A [`Client`] is made once and cloned. [`Jobs`] submits and waits, [`Worker`] does the work, [`Usages`] records what it
+//! has cost, [`Keys`] lets a program do something of its own once. Every call has a deadline; what the error catalogue
+//! says can succeed later is sent again with back-off, under the same idempotency key, within the deadline and a budget of
+//! retries. What comes back is typed: an [`Error`] has one [`ErrorKind`], the fields at fault, and says whether the outcome
+//! is unknown.
 //!
 //! ```no_run
 //! use holdfast_client::{AccessToken, Client, IdempotencyKey, JobExt as _, NewJob, Reason, json};
@@ -11,6 +12,7 @@
 //! # #[derive(serde::Serialize)] struct Order { number: u32 }
 //! # #[derive(serde::Deserialize)] struct Invoice { total: u64 }
 //! # async fn example(order: Order) -> Result<(), Box<dyn std::error::Error>> {
+//! # use std::time::Duration;
 //! let client = Client::builder("https://jobs.example:7100").token(AccessToken::from("...")).build()?;
 //!
 //! // The key is made from what the job is about: after a crash of this program it is the same.
@@ -18,7 +20,7 @@
 //! let job = NewJob { priority: 5, ..NewJob::new("billing", "invoice.write", key, json(&order)?) };
 //! match client.jobs().submit(job).await {
 //!     Ok(submitted) => {
-//!         let job = client.jobs().wait(&submitted.job_id).await?;
+//!         let job = client.jobs().wait(&submitted.job_id, Duration::from_secs(300)).await?;
 //!         println!("{}", job.result_json::<Invoice>()?.total);
 //!     }
 //!     Err(error) if error.is(Reason::Job409IdempotencyConflict) => println!("another order has this number"),
@@ -31,7 +33,7 @@
 //! A worker is an async function from a [`Job`] to a result:
 //!
 //! ```no_run
-//! use holdfast_client::{CancellationToken, Client, Job, JobError, TokenFile, Worker, WorkerSpec, json};
+//! use holdfast_client::{CancellationToken, Client, Job, JobError, ModelUsage, TokenFile, Worker, WorkerSpec, json};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::builder("https://jobs.example:7100").token(TokenFile("/run/secrets/token".into())).build()?;
@@ -40,6 +42,9 @@
 //! let write = |job: Job| async move {
 //!     let order: u32 = job.payload_json()?;
 //!     job.progress(50, "half of it");
+//!     let used = ModelUsage { input_tokens: 900, output_tokens: 60, ..ModelUsage::of("acme", "large-3") };
+//!     // An error where that exceeds a budget: the work ends here.
+//!     job.record_usage("draft", used).await?;
 //!     // Whoever this writes to is told job.fencing_token(), and refuses a lower one than it has seen.
 //!     Ok::<_, JobError>(json(&order)?)
 //! };
@@ -61,6 +66,8 @@ mod payload;
 mod projects;
 mod retry;
 mod token;
+mod usage;
+mod wait;
 mod watch;
 mod worker;
 
@@ -78,4 +85,5 @@ pub use pb::{Classification, Decision, JobState, OnFailure, Payload, Queue, Resi
 pub use projects::Projects;
 pub use retry::Retry;
 pub use token::{AccessToken, BoxError, TokenFile, TokenSource, token_fn};
+pub use usage::{BudgetExceeded, BudgetOf, ModelUsage, UsageError, Usages};
 pub use worker::{Answer, Handler, Job, JobError, Worker, WorkerEvent, WorkerSpec};

@@ -30,7 +30,7 @@ const MEASURED_EVERY_MAX: Duration = Duration::from_secs(1);
 const REPLICA_ANSWERS_WITHIN: Duration = Duration::from_millis(500);
 const BEGIN: &str = "BEGIN READ ONLY";
 
-/// Lists and histories, read-only and tenant-scoped, from the primary or from a replica that may lag. Decisions never
+/// Lists, histories and reports, read-only and tenant-scoped, from the primary or from a replica that may lag. Decisions never
 /// read from here: what it hands out is no [`Tx`], and nothing that writes takes it.
 #[derive(Debug, Clone)]
 pub struct ReadDb {

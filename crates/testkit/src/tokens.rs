@@ -106,6 +106,12 @@ impl Tokens {
         self.user(name, tenant, Role::Owner)
     }
 
+    /// The same, for no longer than this.
+    pub fn brief_owner(&self, name: &str, tenant: &str, lifetime: Duration) -> Result<String> {
+        let spec = TokenSpec::user(ActorId::parse(name)?, TenantId::parse(tenant)?, Role::Owner);
+        Ok(self.issue(spec.lifetime(lifetime)))
+    }
+
     /// An agent that may ask for the intents, up to tier C.
     pub fn agent(&self, name: &str, tenant: &str, intents: &[&str]) -> Result<String> {
         let intents: Result<Vec<Intent>, _> = intents.iter().map(|intent| Intent::parse(intent)).collect();

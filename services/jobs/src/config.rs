@@ -86,7 +86,7 @@ pub struct Database {
     pub app_url: DatabaseUrl,
     /// As holdfast_jobs_task.
     pub task_url: DatabaseUrl,
-    /// As holdfast_jobs_app, on one replica, for lists and histories; the primary where absent.
+    /// As holdfast_jobs_app, on one replica, for lists, histories and reports; the primary where absent.
     pub read_url: Option<DatabaseUrl>,
     /// A replica that lags by more is not read.
     #[serde(default = "read_lag_max_ms")]

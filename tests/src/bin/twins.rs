@@ -31,6 +31,7 @@ const TWINS: &[Twin] = &[
     Twin { patch: "tenant", tests: "tenants::", says: "leak:" },
     Twin { patch: "relay-order", tests: "relays::", says: "order:" },
     Twin { patch: "dependencies", tests: "dags::", says: "order:" },
+    Twin { patch: "watch", tests: "watches::", says: "gap:" },
 ];
 
 const BINARIES: [&str; 2] = ["holdfast-jobs", "holdfast-relay"];

@@ -5,4 +5,5 @@ pub mod jobs;
 pub mod serial;
 pub mod streams;
 pub mod tables;
+pub mod watches;
 pub mod windows;

@@ -5,7 +5,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use holdfast_client::{Handler, Job, JobError, Payload, json};
+use holdfast_client::{Handler, Job, JobError, ModelUsage, Payload, json};
 use serde::{Deserialize, Serialize};
 use tokio::{fs::File, io::AsyncReadExt};
 
@@ -15,6 +15,8 @@ const UNREADABLE: &str = "unreadable";
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Task {
     pub(super) path: String,
+    /// The worker reports what it has used.
+    pub(super) is_metered: bool,
 }
 
 /// The result of a job.
@@ -37,6 +39,12 @@ impl Digest {
             lines: content.split(|byte| *byte == b'\n').count() as u64 - 1,
         })
     }
+
+    /// What stands for a model on the tour takes a token to read a line, and no money.
+    pub(super) fn usage(&self) -> ModelUsage {
+        let input_tokens = self.lines.try_into().unwrap_or(u32::MAX);
+        ModelUsage { input_tokens, ..ModelUsage::of("tour", "line-reader") }
+    }
 }
 
 /// Does the tour's jobs.
@@ -51,24 +59,28 @@ impl DigestHandler {
         Self { root, hold }
     }
 
-    async fn digest(&self, job: &Job) -> Result<Payload, JobError> {
-        let task: Task = job.payload_json()?;
+    async fn digest(&self, path: String) -> Result<Digest, JobError> {
         // Whoever may submit here does not choose what this process reads.
-        if !Path::new(&task.path).components().all(|component| matches!(component, Component::Normal(_))) {
+        if !Path::new(&path).components().all(|component| matches!(component, Component::Normal(_))) {
             return Err(JobError::permanent(UNREADABLE, "the path leaves the repository"));
         }
-        let digest = streamed(&self.root, task.path).await;
-        Ok(json(&digest.map_err(|error| JobError::permanent(UNREADABLE, error))?)?)
+        let digest = streamed(&self.root, path).await;
+        digest.map_err(|error| JobError::permanent(UNREADABLE, error))
     }
 }
 
 impl Handler for DigestHandler {
     async fn handle(&self, job: Job) -> Result<Payload, JobError> {
-        let result = self.digest(&job).await;
+        let task: Task = job.payload_json()?;
+        let digest = self.digest(task.path).await;
         if self.hold {
             std::future::pending::<()>().await;
         }
-        result
+        let digest = digest?;
+        if task.is_metered {
+            job.record_usage("digest", digest.usage()).await?;
+        }
+        Ok(json(&digest)?)
     }
 }
 

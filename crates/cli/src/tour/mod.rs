@@ -1,9 +1,9 @@
 //! The tour: real work through a running stack, a crash on the way, and a reckoning.
 //!
-//! Every file that git tracks is one job. The submitter keeps a log of what it was answered, each worker process one of
-//! what it was given and what was acknowledged, a reader one of the events. The reckoning compares those logs with what
-//! the API says, what the tables hold, and what the files contain when they are read directly. It takes no service's
-//! word for its own work.
+//! Every file that git tracks is one job. One waits for a person, one for two others. The submitter keeps a log of what it
+//! was answered, each worker process one of what it was given and what was acknowledged, a reader one of the events. The
+//! reckoning compares those logs with what the API says, what the tables hold, and what the files contain when they are
+//! read directly. It takes no service's word for its own work.
 //!
 //! Fails where the tour cannot be held (no repository, no stack); anything found off is a problem in the [`Report`].
 
@@ -42,6 +42,7 @@ use submissions::{Plan, Submitted};
 use tables::Tables;
 
 pub(crate) const INTENT: &str = "repo.digest";
+const GRAPH_JOBS: u16 = 3;
 /// What the worker that will be killed must hold.
 const HELD_AT_KILL_MIN: usize = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -121,9 +122,12 @@ impl<'a> Tour<'a> {
     async fn hold(mut self) -> anyhow::Result<Report> {
         // The worker that will be killed is alone at first, so that it is what gets these jobs.
         self.fleet.start_victim().await?;
-        let bait = self.plan.take_bait(fleet::VICTIM_CAPACITY)?;
+        let bait = self.plan.take(fleet::VICTIM_CAPACITY)?;
         let mut submitted = submissions::submit(&self.client, bait, &self.progress).await?;
         self.wait_until_victim_holds().await?;
+        let (of_graph, graph) =
+            submissions::submit_graph(&self.client, self.plan.take(GRAPH_JOBS)?, &self.progress).await?;
+        submitted.merge(of_graph);
         self.fleet.start_workers().await?;
 
         let rest = std::mem::take(&mut self.plan.submissions);
@@ -139,6 +143,7 @@ impl<'a> Tour<'a> {
                 run_id: &self.options.run_id,
                 repository: &self.repository,
                 submitted: &submitted,
+                graph: &graph,
                 journals: self.fleet.journals().collect(),
                 followed: &followed,
                 client: &self.client,

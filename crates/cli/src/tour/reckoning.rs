@@ -2,8 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, TryStreamExt, stream};
-use holdfast_client::{Client, Error, JobState, Reason, pb::Job};
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use holdfast_client::{
+    BudgetOf, Client, Error, JobState, Reason,
+    pb::{Job, JobEvent},
+    time,
+};
 use uuid::Uuid;
 
 use super::{
@@ -13,10 +18,10 @@ use super::{
     follower::Followed,
     journal::Entry,
     report::Report,
-    submissions::{Acknowledged, Submitted},
+    submissions::{Acknowledged, Graph, Submitted},
     tables::{JobRow, Tables},
 };
-use crate::present;
+use crate::{dev::TENANT, present};
 
 const CALLS_AT_ONCE: usize = 16;
 
@@ -24,6 +29,7 @@ pub(super) struct Evidence<'a> {
     pub(super) run_id: &'a str,
     pub(super) repository: &'a Repository,
     pub(super) submitted: &'a Submitted,
+    pub(super) graph: &'a Graph,
     pub(super) journals: Vec<(&'static str, &'a [Entry])>,
     pub(super) followed: &'a Followed,
     pub(super) client: &'a Client,
@@ -33,7 +39,9 @@ pub(super) async fn reckon(evidence: &Evidence<'_>, tables: &mut Tables) -> anyh
     let submitted = evidence.submitted;
     let ids = submitted.ids();
     let rows = tables.jobs(&ids).await?;
-    let pickup = tables.pickup(&ids).await?;
+    // Those that the graph begins with were submitted before there was anybody to do them.
+    let waited = |id: &Uuid| evidence.graph.first.contains(&id.to_string());
+    let pickup = tables.pickup(&ids.iter().copied().filter(|id| !waited(id)).collect::<Vec<_>>()).await?;
     let journals = Journals::read(&evidence.journals);
     let answers = ask_for_all(evidence.client, submitted).await?;
 
@@ -58,6 +66,9 @@ pub(super) async fn reckon(evidence: &Evidence<'_>, tables: &mut Tables) -> anyh
         report.judge_completions(job_id, row, journals.completions.get(job_id.as_str()));
     }
     report.judge_kill(&journals, &rows);
+    if answers.get(&evidence.graph.last).and_then(Option::as_ref).is_some_and(|last| last.state() == JobState::Done) {
+        report.judge_graph(evidence).await?;
+    }
     report.judge_totals(evidence.repository);
     Ok(report)
 }
@@ -109,7 +120,38 @@ async fn ask_for_all(client: &Client, submitted: &Submitted) -> Result<BTreeMap<
     calls.buffer_unordered(CALLS_AT_ONCE).try_collect().await
 }
 
+/// When the job first ran, and when it ended, as the API tells its history.
+async fn ask_for_times(client: &Client, job_id: &str) -> Result<[Option<DateTime<Utc>>; 2], Error> {
+    let events: Vec<JobEvent> = client.jobs().events(job_id).try_collect().await?;
+    let began = events.iter().find(|event| event.to_state() == JobState::Running);
+    let at = |event: Option<&JobEvent>| event.and_then(|event| time(event.occurred_at.as_ref()));
+    Ok([at(began), at(events.last())])
+}
+
 impl Report {
+    /// The job that waited for others began when they had ended, and what its worker reported was counted, once.
+    async fn judge_graph(&mut self, evidence: &Evidence<'_>) -> anyhow::Result<()> {
+        let Evidence { graph, client, .. } = evidence;
+        let [began, _] = ask_for_times(client, &graph.last).await?;
+        let ends = graph.first.iter().map(|job_id| ask_for_times(client, job_id));
+        let ended: Option<Vec<_>> = try_join_all(ends).await?.into_iter().map(|[_, ended]| ended).collect();
+        let gap = began.zip(ended.and_then(|ended| ended.into_iter().max())).map(|(began, ended)| began - ended);
+        self.graph_gap_ms = gap.and_then(|gap| gap.num_microseconds()).map(|gap_us| gap_us as f64 / 1_000.0);
+        if self.graph_gap_ms.is_none_or(|gap_ms| gap_ms < 0.0) {
+            self.problems.push(format!("job {} began before those that it waits for had ended", graph.last));
+        }
+
+        let path = evidence.submitted.jobs.get(&graph.last).map_or("", |job| job.path.as_str());
+        self.usage_reported = Digest::directly(evidence.repository.root(), path)?.usage().input_tokens.into();
+        let budget = client.usage().budget(TENANT, BudgetOf::Job(&graph.last)).await?;
+        self.usage_counted = budget.tokens.map_or(0, |tokens| tokens.used);
+        if self.usage_counted != self.usage_reported {
+            let (counted, reported) = (self.usage_counted, self.usage_reported);
+            self.problems.push(format!("job {} used {reported} tokens, and {counted} were counted", graph.last));
+        }
+        Ok(())
+    }
+
     /// A job that was acknowledged is done, says the API; so say the tables, with the same result; and the result is right.
     fn judge_job(
         &mut self,

@@ -21,6 +21,11 @@ pub(super) struct Report {
     pub(super) lost: usize,
     pub(super) done_twice: usize,
     pub(super) wrong_digests: usize,
+    /// From the end of two jobs to the beginning of the one that waited for them; none where it was not done.
+    pub(super) graph_gap_ms: Option<f64>,
+    /// Tokens that a worker reported, and that were counted.
+    pub(super) usage_reported: i64,
+    pub(super) usage_counted: i64,
     pub(super) events_written: usize,
     pub(super) events_read: usize,
     pub(super) pickup_p50_ms: f64,
@@ -49,6 +54,9 @@ impl Report {
         count("wrong digests", self.wrong_digests);
         count("events written", self.events_written);
         count("events read", self.events_read);
+        let gap = self.graph_gap_ms.map_or_else(|| "not done".to_owned(), |gap_ms| format!("{gap_ms:.1} ms later"));
+        table.field("two jobs, then a third", gap);
+        table.field("usage counted", format!("{} of {} tokens", self.usage_counted, self.usage_reported));
         table.field("pickup p50 / p99", format!("{:.1} ms / {:.1} ms", self.pickup_p50_ms, self.pickup_p99_ms));
         table.field("took", format!("{:.1} s", self.elapsed_ms as f64 / 1_000.0));
         table.footer(self.verdict());

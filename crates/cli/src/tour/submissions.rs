@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Write, path::Path};
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use holdfast_client::{
-    Client, Decision, Error, IdempotencyKey, JobState, NewDecision, NewJob, Reason, RiskTier,
+    Client, Decision, Error, IdempotencyKey, JobState, NewDecision, NewJob, OnFailure, Reason, RiskTier,
     Submitted as SubmittedJob, json as json_payload,
 };
 use serde::Serialize;
@@ -32,6 +32,17 @@ pub(super) struct Submission {
     is_contradicted: bool,
     /// Of tier C: it waits for a person, who approves it.
     is_dangerous: bool,
+    /// Jobs that have to end first.
+    after: Vec<String>,
+    /// Its worker reports what it has used.
+    is_metered: bool,
+}
+
+/// Two jobs, and one that waits for both.
+#[derive(Debug)]
+pub(super) struct Graph {
+    pub(super) first: Vec<String>,
+    pub(super) last: String,
 }
 
 #[derive(Debug)]
@@ -56,6 +67,8 @@ impl Plan {
                 is_doubled: number % 5 == 0,
                 is_contradicted: number % 7 == 0,
                 is_dangerous: number + 1 == repository.files.len(),
+                after: Vec::new(),
+                is_metered: false,
             })
         };
         let submissions: Vec<Submission> =
@@ -71,16 +84,16 @@ impl Plan {
     }
 
     /// Takes the first jobs that may all run at once.
-    pub(super) fn take_bait(&mut self, count: u16) -> anyhow::Result<Vec<Submission>> {
+    pub(super) fn take(&mut self, count: u16) -> anyhow::Result<Vec<Submission>> {
         let mut wanted = usize::from(count);
-        let is_bait = |submission: &mut Submission| {
+        let is_one = |submission: &mut Submission| {
             let taken = wanted > 0 && submission.project != TOUR_SERIAL_PROJECT && !submission.is_dangerous;
             wanted -= usize::from(taken);
             taken
         };
-        let bait: Vec<Submission> = self.submissions.extract_if(.., is_bait).collect();
+        let taken: Vec<Submission> = self.submissions.extract_if(.., is_one).collect();
         anyhow::ensure!(wanted == 0, "not enough files outside the serial project");
-        Ok(bait)
+        Ok(taken)
     }
 }
 
@@ -147,6 +160,23 @@ pub(super) async fn submit(
         .await
 }
 
+/// Submits jobs of which the last waits for the others, and is metered. Nobody may be there yet to do them: so it is certain
+/// that it has to wait.
+pub(super) async fn submit_graph(
+    client: &Client,
+    mut submissions: Vec<Submission>,
+    progress: &Progress,
+) -> anyhow::Result<(Submitted, Graph)> {
+    let last = submissions.pop().context("a graph has a last job")?;
+    let mut submitted = submit(client, submissions, progress).await?;
+    let first: Vec<String> = submitted.jobs.keys().cloned().collect();
+    let last = Submission { after: first.clone(), is_metered: true, ..last };
+    let of_last = submit(client, vec![last], progress).await?;
+    let last = of_last.jobs.keys().next().cloned().context("the last job has an id")?;
+    submitted.merge(of_last);
+    Ok((submitted, Graph { first, last }))
+}
+
 async fn submit_one(client: &Client, submission: Submission) -> anyhow::Result<Submitted> {
     let (mut log, jobs) = (Submitted::default(), client.jobs());
     let first = jobs.submit(submission.job(&submission.path)?);
@@ -165,6 +195,9 @@ async fn submit_one(client: &Client, submission: Submission) -> anyhow::Result<S
     if submission.is_dangerous {
         log.approve(client, &submission, &job).await?;
     }
+    if !submission.after.is_empty() && job.state != JobState::Blocked {
+        log.problems.push(format!("{} waits for other jobs and was not blocked", submission.path));
+    }
     let Submission { path, project, key, .. } = submission;
     log.jobs.insert(job.job_id, Acknowledged { path, project, key: key.to_string() });
     Ok(log)
@@ -172,8 +205,10 @@ async fn submit_one(client: &Client, submission: Submission) -> anyhow::Result<S
 
 impl Submission {
     fn job(&self, path: &str) -> Result<NewJob, serde_json::Error> {
-        let payload = json_payload(&Task { path: path.to_owned() })?;
+        let payload = json_payload(&Task { path: path.to_owned(), is_metered: self.is_metered })?;
         Ok(NewJob {
+            // Whatever becomes of them.
+            after: self.after.iter().map(|job_id| (job_id.clone(), OnFailure::Run)).collect(),
             tenant: Some(TENANT.to_owned()),
             tier: if self.is_dangerous { RiskTier::C } else { RiskTier::A },
             ..NewJob::new(self.project, INTENT, self.key.clone(), payload)

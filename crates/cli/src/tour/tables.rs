@@ -50,13 +50,11 @@ impl Tables {
 
     /// How many of these are in a final state.
     pub(super) async fn ended(&mut self, jobs: &[Uuid]) -> anyhow::Result<usize> {
-        let ended: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM jobs.jobs
-             WHERE job_id = ANY ($1) AND state NOT IN ('queued', 'running', 'retrying')",
-        )
-        .bind(jobs)
-        .fetch_one(&mut self.connection)
-        .await?;
+        let ended: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM jobs.jobs WHERE job_id = ANY ($1) AND finished_at IS NOT NULL")
+                .bind(jobs)
+                .fetch_one(&mut self.connection)
+                .await?;
         Ok(usize::try_from(ended)?)
     }
 
@@ -84,7 +82,7 @@ impl Tables {
     }
 
     /// From the submission to the first lease, by the database's clock. Jobs of the serial project are left out: what they
-    /// wait for is each other.
+    /// wait for is each other. So are those that waited for a decision or for other jobs: their second transition is no lease.
     pub(super) async fn pickup(&mut self, jobs: &[Uuid]) -> anyhow::Result<Pickup> {
         let quantiles: Option<Vec<f64>> = sqlx::query_scalar(
             "SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP

@@ -66,6 +66,9 @@ async fn every_file_is_done_once_whoever_is_killed() {
     }
     assert!(report["retried_after_kill"].as_u64().unwrap() >= HELD_MIN, "{report}");
     assert_eq!(report["events_read"], report["events_written"], "{report}");
+    assert!(report["graph_gap_ms"].as_f64().unwrap() >= 0.0, "{report}");
+    assert!(report["usage_counted"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!(report["usage_counted"], report["usage_reported"], "{report}");
     assert_eq!(report["problems"], json!([]));
     assert!(end(up, Signal::SIGINT).await.success());
 }

@@ -212,7 +212,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::{JobError, Payload, pb::LeasedJob};
+    use crate::{Client, JobError, Payload, pb::LeasedJob};
 
     const TTL: Duration = Duration::from_secs(30);
 
@@ -220,7 +220,8 @@ mod tests {
         let mut held = Held::default();
         for id in ids {
             let lease = LeaseRef { job_id: format!("job-{id}"), lease_id: (*id).to_owned(), fencing_token: 1 };
-            let job = Job::new(LeasedJob { lease: Some(lease), ..LeasedJob::default() }).unwrap();
+            let client = Client::builder("http://127.0.0.1:1").build().unwrap();
+            let job = Job::new(LeasedJob { lease: Some(lease), ..LeasedJob::default() }, client).unwrap();
             held.begin(job, tasks.spawn(std::future::pending()), Instant::now() + TTL);
         }
         held

@@ -19,7 +19,7 @@ use super::{
     job::{Job, JobError, Verdict},
 };
 use crate::{
-    Error, ErrorKind, Reason,
+    Client, Error, ErrorKind, Reason,
     payload::check_result,
     pb::{
         LeaseRef, LeasedJob, WorkRequest,
@@ -53,6 +53,8 @@ enum Phase {
 }
 
 pub(super) struct InHand<H> {
+    /// For calls that handlers make.
+    client: Client,
     spec: WorkerSpec,
     handler: Arc<H>,
     observer: Observer,
@@ -68,8 +70,15 @@ pub(super) struct InHand<H> {
 }
 
 impl<H: Handler> InHand<H> {
-    pub(super) fn new(spec: WorkerSpec, handler: H, observer: Observer, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        client: Client,
+        spec: WorkerSpec,
+        handler: H,
+        observer: Observer,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
+            client,
             spec,
             handler: Arc::new(handler),
             observer,
@@ -187,7 +196,8 @@ impl<H: Handler> InHand<H> {
     }
 
     pub(super) fn begin(&mut self, leased: LeasedJob) {
-        let Some(job) = Job::new(leased).filter(|job| !self.held.contains(&job.lease().lease_id)) else { return };
+        let job = Job::new(leased, self.client.clone());
+        let Some(job) = job.filter(|job| !self.held.contains(&job.lease().lease_id)) else { return };
         if !self.is_working() {
             // Sent before the service knew. It costs the job nothing.
             self.send(Message::Drain(Drain { release: vec![job.lease().clone()] }));

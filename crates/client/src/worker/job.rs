@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    CallContext, Error, Payload,
+    CallContext, Client, Error, IdempotencyKey, ModelUsage, Payload, UsageError,
     payload::time,
-    pb::{LeaseRef, LeasedJob, Progress},
+    pb::{LeaseRef, LeasedJob, Progress, Usage, record_usage_result::Recorded},
+    usage::usage,
 };
 
 const FAILURE_CODE_CHARS_MAX: usize = 64;
@@ -27,15 +28,16 @@ pub struct Job(Arc<Inner>);
 struct Inner {
     leased: LeasedJob,
     lease: LeaseRef,
+    client: Client,
     stopped: CancellationToken,
     progress: Mutex<Option<Progress>>,
 }
 
 impl Job {
-    pub(super) fn new(leased: LeasedJob) -> Option<Self> {
+    pub(super) fn new(leased: LeasedJob, client: Client) -> Option<Self> {
         let lease = leased.lease.clone()?;
         let (stopped, progress) = (CancellationToken::new(), Mutex::new(None));
-        Some(Self(Arc::new(Inner { leased, lease, stopped, progress })))
+        Some(Self(Arc::new(Inner { leased, lease, client, stopped, progress })))
     }
 
     pub fn id(&self) -> &str {
@@ -78,6 +80,16 @@ impl Job {
         let note = note.chars().filter(is_text).take(NOTE_CHARS_MAX).collect();
         let progress = Progress { percent: percent.min(100).into(), note };
         *self.0.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+    }
+
+    /// Records what a call of a model has cost, under this lease. `call` names it within the attempt: the same name is the
+    /// same call, however often it is recorded; another attempt's is another, since it was paid for again.
+    ///
+    /// Fails with [`UsageError::Exceeded`] where a budget is exceeded with it. `?` is what a handler does then.
+    pub async fn record_usage(&self, call: &str, used: ModelUsage) -> Result<Recorded, UsageError> {
+        let key = IdempotencyKey::from_content("usage", [&self.0.lease.lease_id, call]);
+        let usage = Usage { lease: Some(self.0.lease.clone()), ..usage(&key, used) };
+        self.0.client.within(self.context()).usage().send(usage).await
     }
 
     /// For calls that are made on behalf of this job: they belong to the trace of its submission.
@@ -173,7 +185,8 @@ mod tests {
     use super::*;
 
     fn job() -> Job {
-        Job::new(LeasedJob { lease: Some(LeaseRef::default()), ..LeasedJob::default() }).unwrap()
+        let client = Client::builder("http://127.0.0.1:1").build().unwrap();
+        Job::new(LeasedJob { lease: Some(LeaseRef::default()), ..LeasedJob::default() }, client).unwrap()
     }
 
     #[test]
@@ -196,16 +209,16 @@ mod tests {
         assert_eq!(JobError::permanent("x".repeat(100), "").code().len(), FAILURE_CODE_CHARS_MAX);
     }
 
-    #[test]
-    fn progress_is_made_to_fit_its_limits() {
+    #[tokio::test]
+    async fn progress_is_made_to_fit_its_limits() {
         let job = job();
         job.progress(250, &format!("\u{7}{}", "é".repeat(1_000)));
         let progress = job.latest_progress().unwrap();
         assert_eq!((progress.percent, progress.note), (100, "é".repeat(NOTE_CHARS_MAX)));
     }
 
-    #[test]
-    fn a_payload_that_is_not_what_it_should_be_fails_the_job_for_good() {
+    #[tokio::test]
+    async fn a_payload_that_is_not_what_it_should_be_fails_the_job_for_good() {
         let error = job().payload_json::<u32>().unwrap_err();
         assert!(!error.is_retryable() && error.code() == "payload_invalid");
     }

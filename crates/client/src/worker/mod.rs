@@ -147,7 +147,7 @@ impl Worker {
     /// Works until `stop` is cancelled and everything held is answered or given back.
     pub async fn run(self, handler: impl Handler, stop: &CancellationToken) -> Result<(), Error> {
         let Self { client, spec, observer } = self;
-        let mut in_hand = InHand::new(spec, handler, observer, stop.clone());
+        let mut in_hand = InHand::new(client.clone(), spec, handler, observer, stop.clone());
         let mut course = Course::default();
         loop {
             let began = Instant::now();

@@ -36,8 +36,8 @@ const METHODS: &[(&str, Repeated)] = &[
     ("GetProject", Repeated::Read),
     ("UpdateProject", Repeated::UnderVersion),
     ("ListProjects", Repeated::Read),
-    ("RecordUsage", Repeated::NotCalled),
-    ("GetBudget", Repeated::NotCalled),
+    ("RecordUsage", Repeated::UnderKey),
+    ("GetBudget", Repeated::Read),
     ("ReserveKey", Repeated::Reservation),
     ("CompleteKey", Repeated::UnderToken),
     ("GetKey", Repeated::Read),
@@ -59,7 +59,7 @@ fn every_method_that_is_called_can_be_called_again() {
         let repeated = repeated.unwrap_or_else(|| panic!("{} is not in the table", method.full_name()));
         let has = |field: &str| {
             let request = method.input();
-            let items = request.get_field_by_name("jobs");
+            let items = ["jobs", "usages"].into_iter().find_map(|name| request.get_field_by_name(name));
             let items = items.and_then(|jobs| jobs.kind().as_message().cloned());
             items.unwrap_or(request).get_field_by_name(field).is_some()
         };

@@ -6,24 +6,11 @@ use anyhow::Result;
 use chrono::{TimeDelta, Utc};
 use futures::TryStreamExt as _;
 use holdfast_client::{
-    CancellationToken, Client, Decision, IdempotencyKey, Job, JobError, JobExt as _, JobFilter, JobState, NewDecision,
-    NewJob, Reason, RiskTier, Worker, WorkerSpec, json,
+    Decision, IdempotencyKey, JobExt as _, JobFilter, JobState, NewDecision, NewJob, Reason, RiskTier,
 };
 use holdfast_testkit::eventually;
 
-use crate::support::{INTENT, PROJECT, SOON, Site, builder, job, job_under, run};
-
-/// Answers each job with its payload, until it is stopped.
-fn echo(client: Client) -> CancellationToken {
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        let spec = WorkerSpec { capacity: 16, ..WorkerSpec::new("echo", [INTENT]) };
-        let echo = async |job: Job| Ok::<_, JobError>(json(&job.payload_json::<serde_json::Value>()?)?);
-        Worker::new(client, spec).run(echo, &stopped).await.expect("the worker ends well");
-    });
-    stop
-}
+use crate::support::{PROJECT, SOON, Site, builder, echo, job, job_under, run};
 
 fn all(project: &str) -> JobFilter {
     JobFilter { project: project.to_owned(), ..JobFilter::default() }
@@ -41,7 +28,7 @@ fn a_job_is_submitted_once_and_waited_for() -> Result<()> {
         assert!(again.replayed && first.window_end > Some(Utc::now() + TimeDelta::hours(23)));
 
         let stop = echo(site.worker()?);
-        let done = jobs.wait(&first.job_id).await?;
+        let done = jobs.wait(&first.job_id, SOON).await?;
         assert_eq!((done.state(), done.result_json::<String>()?), (JobState::Done, "hello".to_owned()));
         stop.cancel();
 
@@ -170,10 +157,11 @@ fn whoever_waits_hears_of_every_end() -> Result<()> {
             assert!(!decided.replayed && jobs.decide(&rejected, decision).await?.replayed);
             Ok(decided.approval)
         };
-        let (one, other, approval) = tokio::try_join!(jobs.wait(&cancelled), jobs.wait(&rejected), deciding)?;
+        let (one, other, approval) =
+            tokio::try_join!(jobs.wait(&cancelled, SOON), jobs.wait(&rejected, SOON), deciding)?;
         assert_eq!((one.state(), other.state()), (JobState::Cancelled, JobState::Rejected));
         assert_eq!(jobs.approvals(&rejected).await?, [approval]);
-        let error = jobs.wait("01900000-0000-7000-8000-000000000000").await.unwrap_err();
+        let error = jobs.wait("01900000-0000-7000-8000-000000000000", SOON).await.unwrap_err();
         assert!(error.is(Reason::Job404NotFound), "what is not there will not end: {error:?}");
         Ok(())
     })

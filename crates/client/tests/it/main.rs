@@ -8,4 +8,6 @@ mod keys;
 mod peer;
 mod proxy;
 mod support;
+mod usage;
+mod waits;
 mod worker;

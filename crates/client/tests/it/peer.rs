@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Result;
 use futures::StreamExt as _;
-use holdfast_client::{Reason, pb};
+use holdfast_client::{JobState, Reason, pb};
 use holdfast_fault::Fault;
 use http::HeaderMap;
 use tokio::net::TcpListener;
@@ -24,6 +24,8 @@ use tower::Service;
 #[derive(Clone)]
 pub enum Reply {
     Job,
+    /// The job, done.
+    Ended,
     Fault(Fault),
     /// A status as something makes it that is not a service.
     Foreign(Status),
@@ -34,6 +36,12 @@ pub enum Reply {
 impl From<Reason> for Reply {
     fn from(reason: Reason) -> Self {
         Self::Fault(Fault::new(reason, "by the script"))
+    }
+}
+
+impl From<Status> for Reply {
+    fn from(status: Status) -> Self {
+        Self::Foreign(status)
     }
 }
 
@@ -118,11 +126,13 @@ impl Service<http::Request<Body>> for Script {
                 script.seen.lock().unwrap().push(Seen { headers: headers.clone(), job_id: job_id.clone(), at });
                 let reply = script.next();
                 async move {
+                    let job = |state: JobState| {
+                        let job = pb::Job { job_id, state: state.into(), ..Default::default() };
+                        Response::new(pb::GetJobResponse { job: Some(job) })
+                    };
                     match reply {
-                        Reply::Job => {
-                            let job = pb::Job { job_id, ..Default::default() };
-                            Ok(Response::new(pb::GetJobResponse { job: Some(job) }))
-                        }
+                        Reply::Job => Ok(job(JobState::Queued)),
+                        Reply::Ended => Ok(job(JobState::Done)),
                         Reply::Fault(fault) => Err(fault.into()),
                         Reply::Foreign(status) => Err(status),
                         Reply::Silence => std::future::pending().await,

@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::Result;
-use holdfast_client::{AccessToken, Client, ClientBuilder, IdempotencyKey, NewJob, json};
+use holdfast_client::{
+    AccessToken, CancellationToken, Client, ClientBuilder, IdempotencyKey, Job, JobError, NewJob, Worker, WorkerSpec,
+    json,
+};
 use holdfast_testkit::{Stack, StackBuilder};
 use tokio::{runtime::Runtime, sync::OnceCell};
 
@@ -30,7 +33,6 @@ pub fn run(test: impl Future<Output = Result<()>>) -> Result<()> {
 /// Lively, and with projects that are not serial.
 pub fn lively() -> StackBuilder {
     Stack::builder()
-        .relays(0)
         .jobs_env("LIMITS__RUNNING_PER_PROJECT", 1_000)
         .jobs_env("RETRIES__INITIAL_MS", 50)
         .jobs_env("TASKS__LEASE_EXPIRY_PERIOD_MS", 50)
@@ -92,6 +94,18 @@ impl Site {
 
 pub fn builder(endpoint: &str, token: &str) -> ClientBuilder {
     Client::builder(endpoint).token(AccessToken::from(token))
+}
+
+/// Answers each job with its payload, until it is stopped.
+pub fn echo(client: Client) -> CancellationToken {
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        let spec = WorkerSpec { capacity: 16, ..WorkerSpec::new("echo", [INTENT]) };
+        let echo = async |job: Job| Ok::<_, JobError>(json(&job.payload_json::<serde_json::Value>()?)?);
+        Worker::new(client, spec).run(echo, &stopped).await.expect("the worker ends well");
+    });
+    stop
 }
 
 /// A job under a key of its own.

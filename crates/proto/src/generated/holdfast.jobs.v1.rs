@@ -1841,8 +1841,9 @@ pub mod job_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Follows the transitions of a project's jobs, or of one job, as they happen. Every transition that was committed after
-        /// the resume token was given comes at least once, those of a job in the order of their seq; one that came shortly before
-        /// a break may come again, under the same event_id. A watch ends with INFRA_503_DRAINING where the instance stops, with
+        /// the resume token was given comes at least once, those of a job in the order of their seq. One that came shortly before
+        /// a break may come again, under the same event_id, and so may older ones of a project where Redis has lost its streams:
+        /// whoever has seen a higher seq of the job has seen them. A watch ends with INFRA_503_DRAINING where the instance stops, with
         /// AUTH_401_INVALID_TOKEN where the bearer token expires, with REQ_408_SLOW_CONSUMER where the caller takes nothing for a
         /// minute, and by itself behind the last transition of its job: watch again from the last resume_token, on any instance.
         /// Fails with JOB_404_NOT_FOUND; AUTH_403_SCOPE where the token is not for the tenant or project; REQ_400_INVALID_SCHEMA
@@ -1986,8 +1987,9 @@ pub mod job_service_server {
             + std::marker::Send
             + 'static;
         /// Follows the transitions of a project's jobs, or of one job, as they happen. Every transition that was committed after
-        /// the resume token was given comes at least once, those of a job in the order of their seq; one that came shortly before
-        /// a break may come again, under the same event_id. A watch ends with INFRA_503_DRAINING where the instance stops, with
+        /// the resume token was given comes at least once, those of a job in the order of their seq. One that came shortly before
+        /// a break may come again, under the same event_id, and so may older ones of a project where Redis has lost its streams:
+        /// whoever has seen a higher seq of the job has seen them. A watch ends with INFRA_503_DRAINING where the instance stops, with
         /// AUTH_401_INVALID_TOKEN where the bearer token expires, with REQ_408_SLOW_CONSUMER where the caller takes nothing for a
         /// minute, and by itself behind the last transition of its job: watch again from the last resume_token, on any instance.
         /// Fails with JOB_404_NOT_FOUND; AUTH_403_SCOPE where the token is not for the tenant or project; REQ_400_INVALID_SCHEMA
@@ -4400,7 +4402,7 @@ pub enum CountSource {
     Unspecified = 0,
     /// The counter in Redis, which follows PostgreSQL within milliseconds and is compared with it again and again.
     Redis = 1,
-    /// PostgreSQL, which decides.
+    /// PostgreSQL: the primary, which decides, or a replica that lags by no more than the deployment allows.
     Postgres = 2,
 }
 impl CountSource {
@@ -4556,6 +4558,7 @@ pub mod usage_service_client {
         }
         /// Tells how a budget stands. A caller asks about its own budget, its projects', and jobs that it may see; about the
         /// tenant's and other people's where its token is for all projects, AUTH_403_SCOPE otherwise. Fails with JOB_404_NOT_FOUND.
+        /// Where a replica serves reports, what was recorded just now may be missing.
         pub async fn get_budget(
             &mut self,
             request: impl tonic::IntoRequest<super::GetBudgetRequest>,
@@ -4608,6 +4611,7 @@ pub mod usage_service_server {
         >;
         /// Tells how a budget stands. A caller asks about its own budget, its projects', and jobs that it may see; about the
         /// tenant's and other people's where its token is for all projects, AUTH_403_SCOPE otherwise. Fails with JOB_404_NOT_FOUND.
+        /// Where a replica serves reports, what was recorded just now may be missing.
         async fn get_budget(
             &self,
             request: tonic::Request<super::GetBudgetRequest>,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use holdfast_fault::{Fault, Reason};
 use holdfast_ids::{ActorId, JobId, ProjectId, TenantId};
-use holdfast_pg::TenantScope;
+use holdfast_pg::{ReadTx, TenantScope};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -295,6 +295,7 @@ pub enum Sought {
 }
 
 impl App {
+    /// A report: nothing is decided by it, so it may come from a replica. Who may have it is the primary's word.
     pub async fn budget(
         &self,
         asking: &Asking,
@@ -330,20 +331,14 @@ impl App {
         {
             return Ok((Standing { key, allowance, spent, resets_at: Some(period.ends_at) }, Source::Redis));
         }
-        let (count, now) = self.core.app_db.bounded(self.counted(asking, &key)).await?;
+        let one = TenantScope::one(&key.tenant_id);
+        let (count, now) = self.core.read_db.read(&one, asking.deadline, |tx| counted(tx, &key)).await?;
         let resets_at = match &count {
             Some(count) => Some(count.period.ends_at),
             None => scope.period(now).map(|period| period.ends_at),
         };
         let spent = count.map(|count| count.spent).unwrap_or_default();
         Ok((Standing { key, allowance, spent, resets_at }, Source::Postgres))
-    }
-
-    async fn counted(&self, asking: &Asking, key: &BudgetKey) -> Result<(Option<Count>, Time), StoreError> {
-        let mut tx = self.core.app_db.begin(&TenantScope::one(&key.tenant_id), asking.deadline).await?;
-        let (mut counts, now) = budgets_get(&mut tx, std::slice::from_ref(key)).await?;
-        tx.rollback().await?;
-        Ok((counts.pop().flatten(), now))
     }
 
     async fn job_budget(
@@ -356,16 +351,22 @@ impl App {
         if job.tenant_id != *tenant_id {
             return Err(crate::error::job_not_found());
         }
-        let spent = self.core.app_db.bounded(self.job_spent(asking, &job)).await?;
+        let one = TenantScope::one(tenant_id);
+        let spent = self.core.read_db.read(&one, asking.deadline, |tx| job_spent(tx, &job)).await?;
         let allowance = self.core.budgets_of(&job.tenant_id, Some(&job.project_id)).job;
         let key = BudgetKey::of_job(&job.tenant_id, job_id);
         Ok((Standing { key, allowance, spent, resets_at: None }, Source::Postgres))
     }
+}
 
-    async fn job_spent(&self, asking: &Asking, job: &SeenJob) -> Result<Spent, StoreError> {
-        let mut tx = self.core.app_db.begin(&TenantScope::one(&job.tenant_id), asking.deadline).await?;
-        let spent = job_usage_get(&mut tx, &[(job.job_id, job.tenant_id.clone())]).await?;
-        tx.rollback().await?;
-        Ok(spent.get(&job.job_id).copied().unwrap_or_default())
-    }
+async fn counted(mut tx: ReadTx, key: &BudgetKey) -> Result<(Option<Count>, Time), StoreError> {
+    let (mut counts, now) = budgets_get(&mut tx, std::slice::from_ref(key)).await?;
+    tx.commit().await?;
+    Ok((counts.pop().flatten(), now))
+}
+
+async fn job_spent(mut tx: ReadTx, job: &SeenJob) -> Result<Spent, StoreError> {
+    let spent = job_usage_get(&mut tx, &[(job.job_id, job.tenant_id.clone())]).await?;
+    tx.commit().await?;
+    Ok(spent.get(&job.job_id).copied().unwrap_or_default())
 }

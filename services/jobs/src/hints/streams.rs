@@ -1,6 +1,6 @@
 //! The one reader of the event streams, for all watches of the instance: it reads while there is a watch, from the ends of
-//! the streams on, and begins anew at their ends whenever it might have missed something. Watches look for that in the
-//! outbox, so it remembers nothing.
+//! the streams on, and begins anew at their ends whenever it might have missed something: a stream that has begun another
+//! life, or was trimmed before it was read. Watches look for that in the outbox, so it remembers nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,6 +43,8 @@ enum Interrupted {
     Database(#[from] Unread),
     #[error("the stream of shard {0} is not the one that was read")]
     OtherStream(u16),
+    #[error("the stream of shard {0} was trimmed before it was read")]
+    Trimmed(u16),
 }
 
 /// Runs until shutdown. `redis` has a connection of its own for this: reading blocks it.
@@ -117,7 +119,7 @@ async fn end(redis: &Redis, keys: &StreamKeys) -> Result<EntryId, RedisError> {
 }
 
 /// Waits a little for entries, and moves the positions behind those that came.
-async fn next(redis: &Redis, shards: &mut [Shard]) -> Result<Vec<Notice>, RedisError> {
+async fn next(redis: &Redis, shards: &mut [Shard]) -> Result<Vec<Notice>, Interrupted> {
     let client = redis.client();
     // The streams of a cluster live on several servers, none of which can wait for all.
     let is_clustered = client.is_clustered();
@@ -127,14 +129,16 @@ async fn next(redis: &Redis, shards: &mut [Shard]) -> Result<Vec<Notice>, RedisE
     for shards in shards.chunks_mut(at_once) {
         let keys: Vec<String> = shards.iter().map(|shard| shard.keys.events.clone()).collect();
         let ids: Vec<String> = shards.iter().map(|shard| shard.position.to_string()).collect();
-        let answer: Value = client.xread(Some(ENTRIES_PER_READ), block, keys, ids).await?;
+        let answer: Value = client.xread(Some(ENTRIES_PER_READ), block, keys, ids).await.map_err(RedisError::from)?;
         if answer.is_null() {
             continue;
         }
-        let mut read: HashMap<String, Vec<RawEntry>> = answer.into_xread_response()?;
+        is_idle = false;
+        let mut read: HashMap<String, Vec<RawEntry>> = answer.into_xread_response().map_err(RedisError::from)?;
+        let looks = shards.iter().filter(|shard| read.contains_key(&shard.keys.events));
+        try_join_all(looks.map(|shard| nothing_trimmed(redis, shard))).await?;
         for shard in shards {
             for (id, fields) in read.remove(&shard.keys.events).unwrap_or_default() {
-                is_idle = false;
                 shard.position = parse(&id)?;
                 notices.extend(notice(shard, fields));
             }
@@ -144,6 +148,19 @@ async fn next(redis: &Redis, shards: &mut [Shard]) -> Result<Vec<Notice>, RedisE
         tokio::time::sleep(IDLE_POLL).await;
     }
     Ok(notices)
+}
+
+/// Looked at behind a read, which passes over entries that were trimmed since the one before it. A stream is trimmed from its
+/// oldest entry on: where it still begins at the position, or before, nothing behind the position has gone. Nor where
+/// nothing ever went, which is how a stream begins.
+async fn nothing_trimmed(redis: &Redis, shard: &Shard) -> Result<(), Interrupted> {
+    let about: HashMap<String, Value> =
+        redis.client().xinfo_stream(shard.keys.events.as_str(), false, None).await.map_err(RedisError::from)?;
+    let number = |name: &str| about.get(name).and_then(Value::as_u64);
+    let oldest = about.get("first-entry").and_then(|entry| entry.clone().into_array().first()?.as_string());
+    let begins_before = oldest.map(|id| parse(&id)).transpose()?.is_some_and(|oldest| oldest <= shard.position);
+    let is_whole = number("entries-added").is_some_and(|added| number("length") == Some(added));
+    if begins_before || is_whole { Ok(()) } else { Err(Interrupted::Trimmed(shard.number)) }
 }
 
 /// None where the entry is of no job's transition. Its signature is not looked at, since nothing that it says is believed.

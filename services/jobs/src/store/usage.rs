@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use holdfast_ids::{ActorId, IdempotencyKey, JobId, LeaseId, TenantId};
 use holdfast_pg::Tx;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
@@ -115,12 +116,15 @@ pub async fn usage_insert(tx: &mut Tx, news: &[NewUsage<'_>]) -> Result<HashMap<
     Ok(rows.into_iter().map(|row| (JobId::from_uuid(row.job_id), spent(row.tokens, row.cost_micro_usd))).collect())
 }
 
-/// What jobs have used; those that have used nothing are left out.
-pub async fn job_usage_get(tx: &mut Tx, jobs: &[(JobId, TenantId)]) -> Result<HashMap<JobId, Spent>, StoreError> {
+/// What jobs have used; those that have used nothing are left out. For decisions in their own transaction, and for reports on
+/// any that reads.
+pub async fn job_usage_get(
+    tx: &mut PgConnection,
+    jobs: &[(JobId, TenantId)],
+) -> Result<HashMap<JobId, Spent>, StoreError> {
     let job_ids: Vec<Uuid> = jobs.iter().map(|(job_id, _)| job_id.as_uuid()).collect();
     let tenants: Vec<String> = jobs.iter().map(|(_, tenant_id)| tenant_id.to_string()).collect();
-    let rows =
-        sqlx::query_file!("src/store/queries/job_usage_get.sql", &job_ids, &tenants).fetch_all(&mut **tx).await?;
+    let rows = sqlx::query_file!("src/store/queries/job_usage_get.sql", &job_ids, &tenants).fetch_all(&mut *tx).await?;
     let spent = |tokens, cost_micro_usd| Spent { tokens, cost_micro_usd };
     Ok(rows.into_iter().map(|row| (JobId::from_uuid(row.job_id), spent(row.tokens, row.cost_micro_usd))).collect())
 }
@@ -206,12 +210,13 @@ pub async fn budgets_mark(tx: &mut Tx, counts: &[Count]) -> Result<(), StoreErro
     Ok(())
 }
 
-/// How budgets stand in the period that it is, in the order asked, and the time; None where nothing is counted yet.
-pub async fn budgets_get(tx: &mut Tx, keys: &[BudgetKey]) -> Result<(Vec<Option<Count>>, Time), StoreError> {
+/// How budgets stand in the period that it is, in the order asked, and the time; None where nothing is counted yet. Like
+/// [`job_usage_get`] for decisions and for reports.
+pub async fn budgets_get(tx: &mut PgConnection, keys: &[BudgetKey]) -> Result<(Vec<Option<Count>>, Time), StoreError> {
     let columns: KeyColumns = keys.iter().collect();
     let rows =
         sqlx::query_file!("src/store/queries/budgets_get.sql", &columns.tenant_id, &columns.scope, &columns.scope_id)
-            .fetch_all(&mut **tx)
+            .fetch_all(&mut *tx)
             .await?;
     let mut counts = vec![None; keys.len()];
     let mut now = Time::UNIX_EPOCH;

@@ -203,7 +203,8 @@ impl Watcher {
             self.current_at = Instant::now();
         }
         let Ok(first) = timeout_at(until, feed.events.recv()).await else {
-            self.current_at = until;
+            // Nothing comes by the feed where no relay is up either: the next thing is a look.
+            (self.current_at, self.is_behind) = (until, true);
             return true;
         };
         let Some(first) = first else {

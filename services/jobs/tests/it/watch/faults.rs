@@ -48,6 +48,52 @@ fn redis_may_go_and_come_back_empty() -> Result<()> {
     })
 }
 
+/// An instance that stands still while the streams are trimmed finds some of what it has not read gone.
+#[test]
+fn what_was_trimmed_before_it_was_read_comes_all_the_same() -> Result<()> {
+    run(async {
+        let (stack, tenant) = (stack().jobs(2).start().await?, tenant());
+        let (here, there) = (api(&stack, 0, user("alice", &tenant))?, api(&stack, 1, user("alice", &tenant))?);
+        let mut watch = here.watch(watch_project(PROJECT)).await?;
+        submit(&there, 100).await?;
+        watch.until(100).await?;
+        stack.jobs[0].process.pause()?;
+        submit(&there, 100).await?;
+        published(&stack).await?;
+        trim(&stack).await?;
+        stack.jobs[0].process.resume()?;
+        watch.until(200).await?;
+        submit(&there, 1).await?;
+        watch.until(201).await?;
+        check_once(&watch, &history(&stack, &tenant).await?)
+    })
+}
+
+/// What no relay passes on comes behind the next bookmark, and not again once one does.
+#[test]
+fn watches_go_on_while_the_relays_are_away() -> Result<()> {
+    run(async {
+        let (stack, tenant) = (stack().start().await?, tenant());
+        let alice = api(&stack, 0, user("alice", &tenant))?;
+        let worker = api(&stack, 0, worker("worker-1", &tenant))?;
+        let mut watch = alice.watch(watch_project(PROJECT)).await?;
+        stack.relays[0].kill().await?;
+        let job_id = alice.submit_job(job()).await?.job_id;
+        let mut of_job = alice.watch(watch_job(&job_id)).await?;
+        let leased = worker.lease_jobs(lease_waiting(1)).await?.jobs.remove(0);
+        worker.complete_job(complete(&leased, json("1"))).await?;
+        of_job.drained().await?;
+        assert_eq!(of_job.seen().last(), Some(&(job_id, 3)));
+        watch.until(3).await?;
+
+        stack.relays[0].restart()?;
+        published(&stack).await?;
+        submit(&alice, 1).await?;
+        watch.until(4).await?;
+        check_once(&watch, &history(&stack, &tenant).await?)
+    })
+}
+
 /// Two instances under load, one of them killed again and again, the relay and Redis too: whoever resumes misses nothing.
 #[test]
 fn killed_instances_leave_no_gap() -> Result<()> {
