@@ -7,9 +7,10 @@ use std::time::Instant;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::domain::approval::Decision;
-use crate::domain::budget::{BudgetScope, Spent};
+use crate::domain::budget::Spent;
 use crate::domain::job::{StateName, Tier, Time};
 use crate::domain::project::QueueTimeout;
+use crate::domain::transition::{Said, Transition};
 
 pub(crate) fn describe() {
     describe_counter!("jobs_submitted_total", "Jobs queued; replays not counted");
@@ -112,8 +113,13 @@ pub(crate) fn usage_recorded(reports: usize) {
     counter!("jobs_usage_recorded_total").increment(reports as u64);
 }
 
-pub(crate) fn budget_exceeded(scope: BudgetScope) {
-    counter!("jobs_budget_exceeded_total", "scope" => scope.as_str()).increment(1);
+/// What the budgets have ended of these, by the budget's scope.
+pub(crate) fn ended_by_budgets<'a>(transitions: impl IntoIterator<Item = &'a Transition>) {
+    for transition in transitions {
+        if let Said::BudgetExceeded(exceeded) = &transition.said {
+            counter!("jobs_budget_exceeded_total", "scope" => exceeded.scope.as_str()).increment(1);
+        }
+    }
 }
 
 /// How the counters compared: how many were too low and too high, and by how much they differed in all.

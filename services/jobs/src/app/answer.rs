@@ -266,7 +266,7 @@ impl Answers {
         let asked: Vec<Asked> = refused.iter().map(|(_, _, asked)| asked.clone()).collect();
         for ((position, hash, _), recorded) in refused.into_iter().zip(answers_recorded(tx, &asked).await?) {
             match recorded {
-                Some(recorded) if recorded.command_hash == hash => {
+                Some(recorded) if recorded.is_repeated_by(&hash) => {
                     outcomes[position] = Ok(Answered {
                         state: recorded.to_state,
                         at: recorded.occurred_at,

@@ -27,8 +27,8 @@ use crate::store::read::SeenJob;
 use crate::store::submit::{key_heads_in_window, ledger_touch};
 use crate::store::usage::{budgets_breached, budgets_get, job_usage_get};
 
-/// Exceeded budgets of all tenants that an instance keeps in mind.
-const EXCEEDED_MAX: i64 = 100_000;
+/// Counts of one page.
+const PAGE: i64 = 10_000;
 
 /// What may be used by the jobs of a project.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -179,9 +179,18 @@ impl Core {
         Ok((exceeded.map(|count| count.key.clone()).collect(), at))
     }
 
-    async fn exceeded_in_postgres(&self) -> Result<Vec<Count>, StoreError> {
+    /// All counts that were found over a limit once, page by page: none is left out, however many there are.
+    pub(crate) async fn exceeded_in_postgres(&self) -> Result<Vec<Count>, StoreError> {
         let mut tx = self.task_db.begin().await?;
-        let counts = budgets_breached(&mut tx, EXCEEDED_MAX).await?;
+        let mut counts = Vec::new();
+        loop {
+            let page = budgets_breached(&mut tx, counts.last(), PAGE).await?;
+            let is_last = (page.len() as i64) < PAGE;
+            counts.extend(page);
+            if is_last {
+                break;
+            }
+        }
         tx.rollback().await?;
         Ok(counts)
     }

@@ -8,7 +8,7 @@ use super::{App, Asking, retrying};
 use crate::domain::transition::{self, Cause, Command, Refusal};
 use crate::error::job_not_found;
 use crate::store::StoreError;
-use crate::store::answers::{Asked, answers_recorded};
+use crate::store::answers::{Asked, Recorded, answers_recorded};
 use crate::store::read::{SeenJob, Sought, job_get};
 use crate::store::transitions::{Step, jobs_load, jobs_lock, transitions_persist};
 
@@ -70,7 +70,7 @@ impl App {
             idempotency_key: Some(key.clone()),
         };
         let tenant_id = locked.job.facts.tenant_id.to_string();
-        match transition::cancel(locked.job, reason.to_owned(), locked.now) {
+        match transition::cancel(locked.job, reason, locked.now) {
             Ok(transition) => {
                 let ended_lease = transition.ended_lease;
                 let cause = Cause {
@@ -92,7 +92,9 @@ impl App {
             Err(refusal) => {
                 let asked = Asked { job_id, command_key: command.key, tenant_id };
                 let recorded = answers_recorded(&mut tx, &[asked]).await?.pop().flatten();
-                if recorded.is_none_or(|recorded| recorded.command_hash != command.hash) {
+                // Keys are their actors' own: another one's cancellation is not repeated by this.
+                let is_own = |recorded: &Recorded| recorded.actor_id == caller.actor.as_str();
+                if !recorded.is_some_and(|recorded| is_own(&recorded) && recorded.is_repeated_by(&command.hash)) {
                     return Ok(Outcome::Refused(refusal));
                 }
                 let job = job_get(&mut tx, Sought { job_id, tenants: asking.tenants(), deadline: asking.deadline })

@@ -140,12 +140,14 @@ impl App {
         approval_insert(&mut tx, &facts, &approval).await?;
         let steps: Vec<Step> = transitions.into_iter().map(|transition| step(asking, &approval, transition)).collect();
         // One by one: the second move is persisted over what the first left.
+        let mut ended = Vec::new();
         for step in &steps {
-            transitions_persist(&mut tx, std::slice::from_ref(step), self.core.encode).await?;
+            ended.extend(self.core.persist_entering(&mut tx, std::slice::from_ref(step)).await?);
         }
         let job = self.seen(&mut tx, asking, ordered.job_id).await?;
         tx.commit().await?;
         self.core.settle_after(&steps);
+        self.core.ended_entering(&ended);
         Ok(Ok(Decided { job, approval, replayed: false }))
     }
 

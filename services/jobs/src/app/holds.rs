@@ -24,7 +24,7 @@ use crate::store::StoreError;
 use crate::store::dependencies::dependencies_of;
 use crate::store::holds::{Among, Held, holds_delete, holds_insert, holds_queued, jobs_freed_lock, jobs_in_scope_lock};
 use crate::store::submit::{Candidate, New};
-use crate::store::transitions::{Locked, Step, jobs_load, transitions_persist};
+use crate::store::transitions::{Locked, Step, jobs_load};
 
 /// Jobs of one round.
 pub const JOBS_MAX: i64 = 500;
@@ -156,11 +156,10 @@ impl Core {
     }
 
     async fn persist(&self, mut tx: Tx, steps: &[Step]) -> Result<(), StoreError> {
-        if !steps.is_empty() {
-            transitions_persist(&mut tx, steps, self.encode).await?;
-        }
+        let ended = self.persist_entering(&mut tx, steps).await?;
         tx.commit().await?;
         self.after_holds(steps);
+        self.ended_entering(&ended);
         Ok(())
     }
 

@@ -17,6 +17,7 @@ pub mod keys;
 mod labels;
 pub mod lease;
 pub mod limits;
+mod overspent;
 pub mod projects;
 pub mod read;
 pub mod resubmit;

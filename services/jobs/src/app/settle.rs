@@ -19,7 +19,7 @@ use crate::metrics;
 use crate::store::StoreError;
 use crate::store::dependencies::{dependencies_of, settlements_close, settlements_take};
 use crate::store::holds::{Held, holds_insert};
-use crate::store::transitions::{Step, jobs_load, jobs_lock, transitions_persist};
+use crate::store::transitions::{Step, jobs_load, jobs_lock};
 
 const ACTOR: &str = "system:dependencies";
 /// Settlements of one round, and the dependents of each that it looks at.
@@ -72,9 +72,7 @@ impl Core {
             }
         }
         holds_insert(&mut tx, &held).await?;
-        if !steps.is_empty() {
-            transitions_persist(&mut tx, &steps, self.encode).await?;
-        }
+        let ended = self.persist_entering(&mut tx, &steps).await?;
         settlements_close(&mut tx, &settlements).await?;
         tx.commit().await?;
         if !steps.is_empty() {
@@ -82,6 +80,7 @@ impl Core {
             self.wake_dispatch();
             self.hints.outbox();
             self.settle_after(&steps);
+            self.ended_entering(&ended);
         }
         Ok(settlements.count() as u64)
     }

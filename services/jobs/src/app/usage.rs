@@ -20,7 +20,7 @@ use super::{App, Asking, Core, authorise, blames_an_item, is_same_trace, latest,
 use crate::domain::budget::{BudgetKey, Count, Period, Spent, Usage};
 use crate::domain::job::{StateName, Time};
 use crate::domain::payload_hash::of_fields;
-use crate::domain::transition::{self, Cause, Command, Refusal, Said};
+use crate::domain::transition::{self, Cause, Command, Refusal};
 use crate::error::job_not_found;
 use crate::metrics;
 use crate::store::StoreError;
@@ -192,10 +192,8 @@ impl Recordings {
         if effects.ended.is_empty() {
             return;
         }
+        metrics::ended_by_budgets(effects.ended.iter().map(|step| &step.transition));
         for Step { transition, .. } in &effects.ended {
-            if let Said::BudgetExceeded(exceeded) = &transition.said {
-                metrics::budget_exceeded(exceeded.scope);
-            }
             if let Some(lease_id) = transition.ended_lease {
                 core.revoke(transition.after.facts.job_id, lease_id);
             }

@@ -135,6 +135,7 @@ impl Budgets {
         });
         let within = amounts.flatten().all(|amount| (0..=AMOUNT_MAX).contains(&amount));
         wrong.unless(within, "budgets.tenants", &format!("amounts of 0 to {AMOUNT_MAX}"));
+        wrong.twice(self.tenants.iter().map(|own| &own.tenant), "budgets.tenants");
         wrong.outside(self.refresh_period_ms, 10..=DAY_MS, "budgets.refresh_period_ms");
         // A look that has to wait for a Redis that does not answer, and one that is lost, make nothing of it.
         let least_ms = self.refresh_period_ms.saturating_mul(2).saturating_add(2000);

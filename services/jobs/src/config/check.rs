@@ -1,5 +1,6 @@
 //! What types alone do not check. A refusal names every key that is wrong.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -32,6 +33,15 @@ impl Wrong {
         let rule = format!("{} to {}", range.start(), range.end());
         self.unless(range.contains(&value), key, &rule);
     }
+
+    /// Whoever has two entries in a list means one of them, and nobody knows which.
+    pub(super) fn twice(&mut self, names: impl Iterator<Item = impl Display>, list: &str) {
+        let mut seen = HashSet::new();
+        for name in names.map(|name| name.to_string()) {
+            self.unless(!seen.contains(&name), list, &format!("one entry each: {name} has two"));
+            seen.insert(name);
+        }
+    }
 }
 
 impl Config {
@@ -51,6 +61,7 @@ impl Config {
         self.rates.check(&mut wrong);
         self.retries.check(&mut wrong);
         self.intents.iter().for_each(|intent| intent.check(&mut wrong));
+        wrong.twice(self.intents.iter().map(|intent| &intent.name), "intents");
         let intents = self.workers.iter().flat_map(|worker| &worker.intents);
         let named = intents.into_iter().all(|intent| intent == "*" || Intent::parse(intent).is_ok());
         wrong.unless(named, "workers.intents", "intents, or \"*\"");
@@ -82,6 +93,7 @@ impl LimitsConfig {
         for project in &self.projects {
             wrong.outside(project.running, 1..=1_000_000, "limits.projects.running");
         }
+        wrong.twice(self.projects.iter().map(|own| format!("{} of {}", own.project, own.tenant)), "limits.projects");
         for (key, soft, hard) in [
             ("limits.project_depth", self.project_depth_soft, self.project_depth_hard),
             ("limits.infra_depth", self.infra_depth_soft, self.infra_depth_hard),
@@ -103,6 +115,7 @@ impl FairnessConfig {
         for own in &self.tenants {
             wrong.outside(own.weight, 1..=WEIGHT_MAX.unsigned_abs(), "fairness.tenants.weight");
         }
+        wrong.twice(self.tenants.iter().map(|own| &own.tenant), "fairness.tenants");
     }
 }
 
@@ -184,6 +197,7 @@ impl Retention {
             ("retention.jobs_days", self.jobs_days, 180),
             ("retention.job_events_days", self.job_events_days, 180),
             ("retention.approvals_days", self.approvals_days, 365),
+            ("retention.model_usage_days", self.model_usage_days, 180),
             ("retention.idempotency_ledger_days", self.idempotency_ledger_days, 367),
             ("retention.budget_usage_days", self.budget_usage_days, 32),
         ] {
@@ -199,6 +213,7 @@ impl Retention {
 
 impl ResidencyConfig {
     fn check(&self, wrong: &mut Wrong) {
+        wrong.twice(self.tenants.iter().map(|declared| &declared.tenant), "residency.tenants");
         match self.holding() {
             Ok(holding) => wrong.unless(
                 holding.classification_default <= holding.classification_max,
@@ -375,6 +390,7 @@ mod tests {
             ("retention.jobs_days", "179"),
             ("retention.job_events_days", "0"),
             ("retention.approvals_days", "0"),
+            ("retention.model_usage_days", "0"),
             ("retention.idempotency_ledger_days", "0"),
             ("retention.budget_usage_days", "0"),
             ("residency.region", "\"Mars\""),
@@ -387,6 +403,21 @@ mod tests {
         }
         let tenants = with("residency.tenants", r#"[{ tenant = "acme", residency = "Mars" }]"#);
         assert_eq!(refused(&tenants), ["residency.tenants.residency"]);
+        for (list, own) in [
+            ("limits.projects", "{ tenant = \"acme\", project = \"alpha\", running = 2 }"),
+            ("fairness.tenants", "{ tenant = \"acme\", weight = 2 }"),
+            ("budgets.tenants", "{ tenant = \"acme\" }"),
+            ("residency.tenants", "{ tenant = \"acme\", residency = \"EU\" }"),
+        ] {
+            let other = own.replace("acme", "other");
+            assert_eq!(refused(&with(list, &format!("[{own}, {other}]"))), [""; 0]);
+            let fault = with(list, &format!("[{own}, {other}, {own}]")).validate().expect_err(list);
+            let [twice] = fault.violations.as_slice() else { panic!("{list}: {fault:?}") };
+            assert!(twice.field == list && twice.description.contains("acme"), "{twice:?}");
+        }
+        let mut intents = with("intents.attempts_max", "3");
+        intents.intents.push(intents.intents[0].clone());
+        assert_eq!(refused(&intents), ["intents"]);
         let mut production = with("retention.job_events_days", "179");
         assert_eq!(refused(&production), [""; 0]);
         production.approvals.production = true;

@@ -44,6 +44,8 @@ pub struct Retention {
     pub jobs_days: u32,
     pub job_events_days: u32,
     pub approvals_days: u32,
+    /// Of what jobs used of models, and its sums.
+    pub model_usage_days: u32,
     /// Longer than a key can stand for anything, so that nothing in force is ever archived.
     pub idempotency_ledger_days: u32,
     /// Sums of usage are taken away rather than archived: what they are the sums of stays.
@@ -56,6 +58,7 @@ impl Default for Retention {
             jobs_days: 365,
             job_events_days: 180,
             approvals_days: 365,
+            model_usage_days: 365,
             idempotency_ledger_days: 400,
             budget_usage_days: 400,
         }
@@ -72,6 +75,8 @@ impl Retention {
             kept("jobs", self.jobs_days, life_s),
             kept("job_events", self.job_events_days, life_s),
             kept("approvals", self.approvals_days, life_s),
+            kept("model_usage", self.model_usage_days, life_s),
+            kept("job_usage", self.model_usage_days, life_s),
             kept("idempotency_ledger", self.idempotency_ledger_days, 0),
         ]
     }

@@ -5,6 +5,9 @@ use holdfast_ids::{ActorId, JobId, ProjectId, TenantId};
 
 use super::job::{Facts, Time};
 
+/// Who ends jobs for a budget that somebody else's usage exceeded, in the history.
+pub const ENDED_BY: &str = "system:budgets";
+
 named! {
     BudgetScope {
         /// One job, for all of its life.

@@ -140,7 +140,7 @@ pub fn stop(job: Job, holds: &[Hold], now: Time) -> Option<Transition> {
     match &job.state {
         State::Queued => {}
         State::Retrying { .. } | State::Running(_) if is_switched_off => {
-            return transition::cancel(job, format!("stopped by {by}"), now).ok();
+            return transition::stop(job, format!("stopped by {by}"), now).ok();
         }
         State::Retrying { .. } if !holds.is_empty() => {}
         _ => return None,

@@ -272,4 +272,13 @@ impl Job {
             _ => false,
         }
     }
+
+    /// Whether it runs, or may begin to, before that time. Of live jobs that nobody has to decide about.
+    pub fn may_run_before(&self, at: Time) -> bool {
+        match &self.state {
+            State::Retrying { next_attempt_at } => *next_attempt_at < at,
+            State::Queued => self.facts.run_after.is_none_or(|run_after| run_after < at),
+            state => matches!(state, State::Running(_)),
+        }
+    }
 }

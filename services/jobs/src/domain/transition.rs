@@ -24,15 +24,16 @@ pub struct Transition {
     pub occurred_at: Time,
 }
 
-/// What the event tells beyond the job itself.
+/// What the event tells beyond the job itself: messages of failures and reasons of cancellations as they may be told, reasons of
+/// decisions as they were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     Queued { entry: Entry },
     Blocked { entry: Entry, by: Vec<JobId>, held_by: Vec<Hold> },
     Running,
-    Retrying,
+    Retrying { message: String },
     Done,
-    Failed { retries_exhausted: bool },
+    Failed { message: String, retries_exhausted: bool },
     TimedOut,
     Cancelled { reason: String },
     WaitingHumanDecision { entry: Entry },
@@ -180,7 +181,7 @@ pub fn cancel_with(job: Job, other: JobId, now: Time) -> Option<Transition> {
     if job.state != State::Blocked {
         return None;
     }
-    cancel(job, format!("job {other}, on which it depends, was not done"), now).ok()
+    stop(job, format!("job {other}, on which it depends, was not done"), now).ok()
 }
 
 /// queued, retrying -> running. A job whose run budget is already spent is not leased: see [`expire`].
@@ -236,7 +237,8 @@ pub fn fail(
 ) -> Result<Transition, Refusal> {
     holds(&job, presented, now)?;
     let failure = Failure { code: reported.code, message: reported.message, occurred_at: now };
-    Ok(attempt_failed(job, failure, reported.retryable, policy, now, chance))
+    let told = job.facts.labels.told(&failure.message);
+    Ok(attempt_failed(job, failure, told, reported.retryable, policy, chance))
 }
 
 /// running -> queued: a draining worker gives the job back. The attempt is not spent.
@@ -261,8 +263,8 @@ pub fn expire(job: Job, policy: &RetryPolicy, now: Time, chance: f64) -> Option<
         return Some(time_out(job, if is_total { Clock::Total } else { Clock::Run }, now));
     }
     let message = format!("worker {} was not heard of before its lease expired", lease.worker_id);
-    let failure = Failure { code: LEASE_LOST.to_owned(), message, occurred_at: now };
-    Some(attempt_failed(job, failure, true, policy, now, chance))
+    let failure = Failure { code: LEASE_LOST.to_owned(), message: message.clone(), occurred_at: now };
+    Some(attempt_failed(job, failure, message, true, policy, chance))
 }
 
 /// Who ends a wait for a decision that is over: the sweep, or whoever decides too late.
@@ -321,14 +323,20 @@ fn ran_out(moved: Move, clock: Clock, detail: String) -> Transition {
     moved.to(State::TimedOut { clock, finished_at }, Said::TimedOut, detail)
 }
 
-/// queued, retrying, running, blocked, changes_requested -> cancelled.
-pub fn cancel(job: Job, reason: String, now: Time) -> Result<Transition, Refusal> {
+/// queued, retrying, running, blocked, changes_requested -> cancelled, by somebody who says why.
+pub fn cancel(job: Job, reason: &str, now: Time) -> Result<Transition, Refusal> {
+    let reason = job.facts.labels.told(reason);
+    stop(job, reason, now)
+}
+
+/// The same. The reason is ours, or may be told: it says nothing that is in the job.
+pub(super) fn stop(job: Job, reason: String, now: Time) -> Result<Transition, Refusal> {
     match &job.state {
         state if state.name().is_final() => return Err(Refusal::AlreadyTerminal),
         State::WaitingHumanDecision(_) | State::Deferred(_) => return Err(Refusal::NotCancellable),
         _ => {}
     }
-    let detail = job.facts.labels.told(&reason);
+    let detail = reason.clone();
     Ok(Move::of(job, now).to(State::Cancelled { finished_at: now }, Said::Cancelled { reason }, detail))
 }
 
@@ -356,15 +364,17 @@ fn holds(job: &Job, presented: Presented, now: Time) -> Result<(), Refusal> {
     }
 }
 
+/// `message` is the failure's as it may be told.
 fn attempt_failed(
     job: Job,
     failure: Failure,
+    message: String,
     retryable: bool,
     policy: &RetryPolicy,
-    now: Time,
     chance: f64,
 ) -> Transition {
-    let detail = format!("{}: {}", failure.code, job.facts.labels.told(&failure.message));
+    let now = failure.occurred_at;
+    let detail = format!("{}: {message}", failure.code);
     let mut moved = Move::of(job, now);
     let retry_since = *moved.progressed.retry_since.get_or_insert(now);
     let next = policy.next(moved.progressed.attempt, moved.facts.max_attempts, retry_since, now, chance);
@@ -375,8 +385,13 @@ fn attempt_failed(
         Some(next_attempt_at) if retryable && total_left.is_some_and(|left| next_attempt_at - now >= left) => {
             timed_out(moved, Clock::Total)
         }
-        Some(next_attempt_at) if retryable => moved.to(State::Retrying { next_attempt_at }, Said::Retrying, detail),
-        _ => moved.to(State::Failed { finished_at: now }, Said::Failed { retries_exhausted: retryable }, detail),
+        Some(next_attempt_at) if retryable => {
+            moved.to(State::Retrying { next_attempt_at }, Said::Retrying { message }, detail)
+        }
+        _ => {
+            let said = Said::Failed { message, retries_exhausted: retryable };
+            moved.to(State::Failed { finished_at: now }, said, detail)
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod growth;
 pub mod holds;
 pub mod key;
 pub mod lease;
+pub mod live;
 pub mod maintenance;
 pub mod projects;
 pub mod queue_clock;

@@ -1,5 +1,7 @@
 //! Moving jobs: lock, load, (decide,) persist.
 
+use std::collections::HashMap;
+
 use holdfast_ids::JobId;
 use holdfast_pg::Tx;
 use uuid::Uuid;
@@ -8,7 +10,7 @@ use super::dependencies::dependencies_follow;
 use super::rows::LoadedRow;
 use super::waits::{waits_get, waits_put};
 use super::{EncodeEvent, StoreError};
-use crate::domain::job::{Job, State, Time};
+use crate::domain::job::{Facts, Job, State, Time};
 use crate::domain::payload::Payload;
 use crate::domain::transition::{Cause, Transition};
 
@@ -83,9 +85,10 @@ pub async fn transitions_persist(tx: &mut Tx, steps: &[Step], encode: EncodeEven
     // Before the statement that locks the projects: nobody waits for a row while he holds those.
     waits_put(tx, steps.iter().map(|step| &step.transition.after)).await?;
     dependencies_follow(tx, steps).await?;
+    let hash_keys = hash_keys_get(tx, steps).await?;
     let mut c = Columns::default();
     for step in steps {
-        c.push(step, encode);
+        c.push(step, &hash_keys, encode);
     }
     let rows = sqlx::query_file!(
         "src/store/queries/transitions_persist.sql",
@@ -144,6 +147,33 @@ pub async fn transitions_persist(tx: &mut Tx, steps: &[Step], encode: EncodeEven
         .collect())
 }
 
+/// A command's hash as the history keeps it: under the job's own key, which is erased with the job, where a hash of few possible
+/// contents would give them away in a row that nobody can erase. None where such a job's key is not there.
+pub(super) fn kept_hash(hash: &[u8; 32], hash_key: Option<&[u8]>) -> Option<[u8; 32]> {
+    match hash_key {
+        None => Some(*hash),
+        Some(key) => Some(*blake3::keyed_hash(key.try_into().ok()?, hash).as_bytes()),
+    }
+}
+
+/// The keys of sensitive jobs that a command moves. Others have none, and cost nothing here.
+async fn hash_keys_get(tx: &mut Tx, steps: &[Step]) -> Result<HashMap<Uuid, Vec<u8>>, StoreError> {
+    let sealed: Vec<&Facts> = steps
+        .iter()
+        .filter(|step| step.cause.command.is_some())
+        .map(|step| &step.transition.after.facts)
+        .filter(|facts| facts.labels.is_redacted())
+        .collect();
+    if sealed.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let job_ids: Vec<Uuid> = sealed.iter().map(|facts| facts.job_id.as_uuid()).collect();
+    let tenants: Vec<String> = sealed.iter().map(|facts| facts.tenant_id.to_string()).collect();
+    let rows =
+        sqlx::query_file!("src/store/queries/hash_keys_get.sql", &job_ids, &tenants).fetch_all(&mut **tx).await?;
+    Ok(rows.into_iter().map(|row| (row.job_id, row.hash_key)).collect())
+}
+
 /// The arguments of transitions_persist.sql, one element a step.
 #[derive(Default)]
 struct Columns {
@@ -190,7 +220,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn push(&mut self, step: &Step, encode: EncodeEvent) {
+    fn push(&mut self, step: &Step, hash_keys: &HashMap<Uuid, Vec<u8>>, encode: EncodeEvent) {
         let Step { transition, cause, queued_since } = step;
         self.queued_since.push(*queued_since);
         self.delayed_until.push(match &transition.after.state {
@@ -210,7 +240,10 @@ impl Columns {
         self.actor_id.push(cause.actor_id.to_string());
         self.history_worker_id.push(cause.worker_id.clone());
         self.command_key.push(cause.command.as_ref().map(|command| command.key.clone()));
-        self.command_hash.push(cause.command.as_ref().map(|command| command.hash.to_vec()));
+        let hash_key = hash_keys.get(&job_id.as_uuid()).map(Vec::as_slice);
+        let is_kept = hash_key.is_some() || !transition.after.facts.labels.is_redacted();
+        let hash = cause.command.as_ref().filter(|_| is_kept).and_then(|command| kept_hash(&command.hash, hash_key));
+        self.command_hash.push(hash.map(Vec::from));
         self.detail.push(transition.detail.clone());
         self.occurred_at.push(transition.occurred_at);
         self.request_id.push(cause.request_id.clone());

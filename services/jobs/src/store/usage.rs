@@ -1,6 +1,5 @@
 //! What jobs used, and the counts that budgets are decided by.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -11,8 +10,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::rows::corrupt;
-use super::transitions::LockedIds;
-use crate::domain::budget::{BudgetKey, BudgetScope, Count, Exceeded, Period, Spent, Usage};
+use crate::domain::budget::{BudgetKey, BudgetScope, Count, Period, Spent, Usage};
 use crate::domain::job::{Facts, Time};
 
 /// A report of usage, as it is looked up.
@@ -165,7 +163,7 @@ macro_rules! count {
 }
 
 /// Adds to counts, given in the order of their keys: what each adds, and how many reports that is. Answers what is counted
-/// then, and whether it was marked as over its limit before.
+/// then, and whether it was known to be over its limit before.
 pub async fn budgets_add(
     tx: &mut Tx,
     added: impl ExactSizeIterator<Item = (&(BudgetKey, Period), &(Spent, i64))> + Clone,
@@ -234,10 +232,51 @@ pub async fn budgets_get(tx: &mut PgConnection, keys: &[BudgetKey]) -> Result<(V
     Ok((counts, now))
 }
 
-/// The counts that were marked, of all tenants and of periods that are not over.
-pub async fn budgets_breached(tx: &mut Tx, counts_max: i64) -> Result<Vec<Count>, StoreError> {
-    let rows = sqlx::query_file!("src/store/queries/budgets_breached.sql", counts_max).fetch_all(&mut **tx).await?;
+/// A page of the counts that were marked, of all tenants and of periods that are not over, behind the count given.
+pub async fn budgets_breached(tx: &mut Tx, after: Option<&Count>, counts_max: i64) -> Result<Vec<Count>, StoreError> {
+    let rows = sqlx::query_file!(
+        "src/store/queries/budgets_breached.sql",
+        after.map_or(Time::UNIX_EPOCH, |count| count.period.ends_at),
+        after.map_or("", |count| count.key.tenant_id.as_str()),
+        after.map_or("", |count| count.key.scope.as_str()),
+        after.map_or("", |count| count.key.scope_id.as_str()),
+        counts_max,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
     rows.into_iter().map(|row| count!(row)).collect()
+}
+
+/// Counts that were marked and whose jobs are to be looked for now; and the time.
+pub async fn budgets_due(tx: &mut Tx, counts_max: i64) -> Result<(Vec<Count>, Time), StoreError> {
+    let rows = sqlx::query_file!("src/store/queries/budgets_due.sql", counts_max).fetch_all(&mut **tx).await?;
+    let now = rows.first().map_or(Time::UNIX_EPOCH, |row| row.now);
+    Ok((rows.into_iter().map(|row| count!(row)).collect::<Result<_, _>>()?, now))
+}
+
+/// Jobs were looked for, at that time, on behalf of these counts; each with whether it was over its limit.
+pub async fn budgets_swept(tx: &mut Tx, counts: &[(Count, bool)], now: Time) -> Result<(), StoreError> {
+    let mut counts: Vec<&(Count, bool)> = counts.iter().collect();
+    counts.sort_by(|(one, _), (other, _)| (&one.key, one.period).cmp(&(&other.key, other.period)));
+    let keys: KeyColumns = counts.iter().map(|(count, _)| &count.key).collect();
+    let starts: Vec<Time> = counts.iter().map(|(count, _)| count.period.starts_at).collect();
+    let tokens: Vec<i64> = counts.iter().map(|(count, _)| count.spent.tokens).collect();
+    let costs: Vec<i64> = counts.iter().map(|(count, _)| count.spent.cost_micro_usd).collect();
+    let exceeded: Vec<bool> = counts.iter().map(|(_, is_exceeded)| *is_exceeded).collect();
+    sqlx::query_file!(
+        "src/store/queries/budgets_swept.sql",
+        &keys.tenant_id,
+        &keys.scope,
+        &keys.scope_id,
+        &starts,
+        &tokens,
+        &costs,
+        &exceeded,
+        now,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// A page of all counts of periods that are not over, behind the count given; and whether each is
@@ -281,35 +320,4 @@ pub async fn budgets_look(tx: &mut Tx, counts: &[Count]) -> Result<Vec<Spent>, S
         spent[row.ordinal as usize - 1] = Spent { tokens: row.tokens, cost_micro_usd: row.cost_micro_usd };
     }
     Ok(spent)
-}
-
-/// Locks live jobs that draw on exceeded budgets; answers with each the place of the first of them.
-pub async fn jobs_over_budget_lock(
-    tx: &mut Tx,
-    exceeded: &[(TenantId, Exceeded)],
-    jobs_max: i64,
-) -> Result<(LockedIds, HashMap<JobId, usize>), StoreError> {
-    let tenants: Vec<String> = exceeded.iter().map(|(tenant_id, _)| tenant_id.to_string()).collect();
-    let scopes: Vec<String> = exceeded.iter().map(|(_, exceeded)| exceeded.scope.as_str().to_owned()).collect();
-    let scope_ids: Vec<String> = exceeded.iter().map(|(_, exceeded)| exceeded.scope_id.clone()).collect();
-    let resets: Vec<Option<Time>> = exceeded.iter().map(|(_, exceeded)| exceeded.resets_at).collect();
-    let rows = sqlx::query_file!(
-        "src/store/queries/jobs_over_budget.sql",
-        &tenants,
-        &scopes,
-        &scope_ids,
-        &resets as _,
-        jobs_max
-    )
-    .fetch_all(&mut **tx)
-    .await?;
-    let (mut locked, mut places) = (LockedIds::default(), HashMap::new());
-    for row in rows {
-        if let Entry::Vacant(place) = places.entry(JobId::from_uuid(row.job_id)) {
-            place.insert(row.ordinal as usize - 1);
-            locked.job_ids.push(row.job_id);
-            locked.tenant_ids.push(row.tenant_id);
-        }
-    }
-    Ok((locked, places))
 }

@@ -11,10 +11,9 @@ use crate::app::Core;
 use crate::domain::budget::{Count, Spent};
 use crate::metrics;
 use crate::store::StoreError;
-use crate::store::usage::{budgets_breached, budgets_look, budgets_mark, budgets_running};
+use crate::store::usage::{budgets_look, budgets_mark, budgets_running};
 
 const PAGE: i64 = 1000;
-const BUDGETS_MAX: i64 = 100_000;
 
 #[derive(Default)]
 struct Drift {
@@ -24,9 +23,11 @@ struct Drift {
 }
 
 pub(super) async fn run_once(core: &Core) -> Result<Report, Fault> {
+    // All of them first, and without Redis: a budget that was lowered holds whether there is one or not.
+    mark(core).await?;
     let (mut report, mut drift, mut after) = (Report::default(), Drift::default(), None);
     loop {
-        let page = core.task_db.bounded(page(core, after.as_ref())).await?;
+        let page: Vec<Count> = core.task_db.bounded(page(core, after.as_ref())).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.clone());
         report.did(page.len() as u64);
@@ -37,34 +38,47 @@ pub(super) async fn run_once(core: &Core) -> Result<Report, Fault> {
     }
     metrics::budget_drift(drift.low, drift.high, drift.by);
     let listed = core.counters.exceeded_fields().await?;
-    let exceeded = core.task_db.bounded(exceeded(core)).await?;
+    let mut exceeded = core.task_db.bounded(core.exceeded_in_postgres()).await?;
+    exceeded.retain(|count| core.exceeded(count).is_some());
     metrics::budgets_exceeded(exceeded.len());
     core.counters.list_anew(listed, &exceeded).await?;
     Ok(report)
 }
 
-/// Counts of periods that are not over. Those over a limit that was lowered since are marked on the way.
+/// Counts of periods that are not over.
 async fn page(core: &Core, after: Option<&Count>) -> Result<Vec<Count>, StoreError> {
     let mut tx = core.task_db.begin().await?;
     let counts = budgets_running(&mut tx, after, PAGE).await?;
-    let is_over = |count: &Count| core.exceeded(count).is_some();
+    tx.rollback().await?;
+    Ok(counts.into_iter().map(|(count, _)| count).collect())
+}
+
+/// Marks the counts that are over a limit which was lowered since.
+async fn mark(core: &Core) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let (last, is_full) = core.task_db.bounded(mark_page(core, after.as_ref())).await?;
+        after = last;
+        if !is_full {
+            return Ok(());
+        }
+    }
+}
+
+/// The last of the page, and whether there may be more.
+async fn mark_page(core: &Core, after: Option<&Count>) -> Result<(Option<Count>, bool), StoreError> {
+    let mut tx = core.task_db.begin().await?;
+    let counts = budgets_running(&mut tx, after, PAGE).await?;
     let unmarked: Vec<Count> = counts
         .iter()
-        .filter(|(count, is_marked)| !is_marked && is_over(count))
+        .filter(|(count, is_marked)| !is_marked && core.exceeded(count).is_some())
         .map(|(count, _)| count.clone())
         .collect();
     if !unmarked.is_empty() {
         budgets_mark(&mut tx, &unmarked).await?;
     }
     tx.commit().await?;
-    Ok(counts.into_iter().map(|(count, _)| count).collect())
-}
-
-async fn exceeded(core: &Core) -> Result<Vec<Count>, StoreError> {
-    let mut tx = core.task_db.begin().await?;
-    let counts = budgets_breached(&mut tx, BUDGETS_MAX).await?;
-    tx.rollback().await?;
-    Ok(counts.into_iter().filter(|count| core.exceeded(count).is_some()).collect())
+    Ok((counts.last().map(|(count, _)| count.clone()), counts.len() as i64 == PAGE))
 }
 
 async fn compare(core: &Core, page: &[Count], drift: &mut Drift) -> Result<(), Fault> {

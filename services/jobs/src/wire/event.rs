@@ -36,7 +36,7 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
     };
     let attempt = progressed.attempt;
     let told = |text: &str| facts.labels.told(text);
-    let failure = progressed.last_failure.as_ref().map(|failure| wire_failure(facts, failure));
+    let failed = |message: &String| progressed.last_failure.as_ref().map(|failure| wire_failure(failure, message));
     let envelope = match (&transition.said, state) {
         (Said::Queued { entry }, _) => header.envelope(&pb::JobQueued {
             intent: facts.intent.to_string(),
@@ -101,9 +101,11 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
             fencing_token: lease.fence.unsigned_abs(),
             lease_expires_at: Some(timestamp(lease.expires_at)),
         }),
-        (Said::Retrying, State::Retrying { next_attempt_at }) => {
-            header.envelope(&pb::JobRetrying { attempt, failure, next_attempt_at: Some(timestamp(*next_attempt_at)) })
-        }
+        (Said::Retrying { message }, State::Retrying { next_attempt_at }) => header.envelope(&pb::JobRetrying {
+            attempt,
+            failure: failed(message),
+            next_attempt_at: Some(timestamp(*next_attempt_at)),
+        }),
         (Said::Done, State::Done { result, .. }) => header.envelope(&pb::JobDone {
             attempt,
             fencing_token: progressed.fence.unsigned_abs(),
@@ -111,8 +113,8 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
             result_bytes: result.data.len() as u64,
             run_ms: progressed.run_ms.unsigned_abs(),
         }),
-        (Said::Failed { retries_exhausted }, _) => {
-            header.envelope(&pb::JobFailed { attempt, failure, retries_exhausted: *retries_exhausted })
+        (Said::Failed { message, retries_exhausted }, _) => {
+            header.envelope(&pb::JobFailed { attempt, failure: failed(message), retries_exhausted: *retries_exhausted })
         }
         (Said::TimedOut, State::TimedOut { clock, .. }) => {
             header.envelope(&pb::JobTimedOut { attempt, clock: clock.as_str().to_owned() })
@@ -126,7 +128,7 @@ pub fn encode(transition: &Transition, cause: &Cause, event_id: Uuid) -> Vec<u8>
             resets_at: exceeded.resets_at.map(timestamp),
             attempt,
         }),
-        (Said::Cancelled { reason }, _) => header.envelope(&pb::JobCancelled { reason: told(reason), attempt }),
+        (Said::Cancelled { reason }, _) => header.envelope(&pb::JobCancelled { reason: reason.clone(), attempt }),
         (said, state) => unreachable!("no transition says {said:?} of {}", state.name().as_str()),
     };
     encode_envelope(&envelope)
@@ -273,6 +275,6 @@ pub fn encode_mark_passed(
     }))
 }
 
-fn wire_failure(facts: &Facts, failure: &Failure) -> pb::JobFailure {
-    pb::JobFailure { code: failure.code.clone(), message: facts.labels.told(&failure.message) }
+fn wire_failure(failure: &Failure, message: &str) -> pb::JobFailure {
+    pb::JobFailure { code: failure.code.clone(), message: message.to_owned() }
 }

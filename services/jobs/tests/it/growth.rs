@@ -103,6 +103,30 @@ fn partitions_are_ready_for_archive_when_all_in_them_is_old_enough_and_once() ->
     })
 }
 
+/// Nothing that is partitioned by time is forgotten, whoever added it.
+#[test]
+fn old_partitions_of_every_table_become_ready_for_archive() -> Result<()> {
+    run(async {
+        let world = World::with(watchful()).await?;
+        let admin = world.db.admin();
+        let parents: Vec<String> = sqlx::query_scalar(
+            "SELECT class.relname::text FROM pg_partitioned_table AS parent JOIN pg_class AS class ON class.oid = parent.partrelid \
+             WHERE class.relnamespace = 'jobs'::regnamespace AND parent.partstrat = 'r'",
+        )
+        .fetch_all(admin)
+        .await?;
+        let mut made = BTreeSet::new();
+        for parent in &parents {
+            made.insert(make_old(admin, parent, 1000).await?);
+        }
+        assert!(made.contains("model_usage_old_1000") && made.contains("job_usage_old_1000"), "{made:?}");
+        another_run(&world).await?;
+        let ready = queued(admin).await?;
+        assert_eq!(names(&ready).into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), made);
+        Ok(())
+    })
+}
+
 /// The marks that table jobs was found past, by day, oldest first.
 async fn marks(admin: &PgPool) -> Result<Vec<(i64, Option<String>)>> {
     let counts = "SELECT rows, mark FROM jobs.table_row_counts WHERE table_name = 'jobs' ORDER BY day";

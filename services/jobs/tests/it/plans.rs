@@ -46,6 +46,7 @@ const HOT: &[(&str, &[LookUp])] = &[
     ),
     ("usage_known", &[("job", &["job_id"]), ("usage", &["job_id", "idempotency_key"]), ("event", &["job_id"])]),
     ("job_usage_get", &[("counted", &["job_id"])]),
+    ("hash_keys_get", &[("job", &["job_id"])]),
     ("budgets_get", &[("counted", BUDGET_KEY)]),
     ("budgets_look", &[("counted", BUDGET_KEY)]),
     ("budgets_mark", &[("counted", BUDGET_KEY)]),
@@ -86,6 +87,12 @@ const BACKGROUND: &[(&str, &[LookUp])] = &[
     ("queue_clock_clear", &[CLOCK, ("job", &["job_id"])]),
     ("job_waits_clear", &[("wait", &["job_id"]), ("job", &["job_id"])]),
     ("budgets_prune", &[("old", &["period_end"]), ("counted", BUDGET_KEY)]),
+    ("budgets_due", &[("counted", &["sweep_at"])]),
+    ("budgets_swept", &[("counted", BUDGET_KEY)]),
+    // The rest of the key is compared as a row, which is not written with a bracket in front of each column.
+    ("live_queued", &[("queue", &["tenant_id"]), ("job", &["job_id"])]),
+    ("live_delayed", &[("delayed", &["job_id"]), ("job", &["job_id"])]),
+    ("live_leased", &[("lease", &["job_id"]), ("job", &["job_id"])]),
 ];
 
 #[test]

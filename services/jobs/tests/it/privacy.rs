@@ -178,6 +178,91 @@ fn of_sensitive_jobs_no_event_and_no_history_tells_what_somebody_wrote() -> Resu
     })
 }
 
+/// Hashes of what somebody wrote, of the tenant's jobs, as whoever guesses would make them: how many are in the history.
+async fn guessed(world: &World, tenant: &holdfast_ids::TenantId) -> Result<i64> {
+    let reason = blake3::hash(marked("cancelled").as_bytes());
+    let statement = "SELECT count(*) FROM jobs.job_events AS event JOIN jobs.jobs AS job USING (job_id) \
+         WHERE event.tenant_id = $1 AND (event.command_hash = $2 OR event.command_hash = job.idempotency_payload_hash)";
+    let guessed = sqlx::query_scalar(statement).bind(tenant.as_str()).bind(reason.as_bytes().as_slice());
+    Ok(guessed.fetch_one(world.db.admin()).await?)
+}
+
+/// The history cannot be erased: nothing in it may tell what was written to whoever can guess it. Repetitions are known all
+/// the same.
+#[test]
+fn of_sensitive_jobs_no_hash_in_the_history_can_be_guessed() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        assert!(guessed(world, &scenario(world, Classification::Internal).await?.tenant).await? >= 2);
+        assert_eq!(guessed(world, &scenario(world, Classification::Sensitive).await?.tenant).await?, 0);
+
+        let tenant = tenant();
+        let (alice, worker) = (world.user("alice", &tenant), world.worker("worker-1", &tenant));
+        let sensitive = || pb::SubmitJobRequest { classification: Classification::Sensitive.into(), ..job() };
+        let job_id = alice.submit_job(sensitive()).await?.job_id;
+        let leased = worker.lease_jobs(lease_waiting(1)).await?.jobs.remove(0);
+        worker.complete_job(complete(&leased, json("7"))).await?;
+        assert!(worker.complete_job(complete(&leased, json("7"))).await?.replayed);
+        refused(worker.complete_job(complete(&leased, json("8"))).await, Reason::Job409AlreadyTerminal);
+        // Once the job's contents are erased, its hashes say nothing to anybody.
+        let erase = "UPDATE jobs.jobs SET hash_key = decode(repeat('00', 32), 'hex') WHERE job_id = $1::uuid";
+        sqlx::query(erase).bind(&job_id).execute(world.db.admin()).await?;
+        refused(worker.complete_job(complete(&leased, json("7"))).await, Reason::Job409AlreadyTerminal);
+        // Without a key no hash is kept at all.
+        let job_id = alice.submit_job(sensitive()).await?.job_id;
+        let erase = "UPDATE jobs.jobs SET hash_key = NULL WHERE job_id = $1::uuid";
+        sqlx::query(erase).bind(&job_id).execute(world.db.admin()).await?;
+        alice.cancel_job(cancel(&job_id)).await?;
+        refused(alice.cancel_job(cancel(&job_id)).await, Reason::Job409AlreadyTerminal);
+        let kept = "SELECT count(command_hash) FROM jobs.job_events WHERE job_id = $1::uuid";
+        assert_eq!(sqlx::query_scalar::<_, i64>(kept).bind(&job_id).fetch_one(world.db.admin()).await?, 0);
+        Ok(())
+    })
+}
+
+/// What the system says of a sensitive job tells nothing that is in it, and is told.
+#[test]
+fn of_sensitive_jobs_what_the_system_says_is_told() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let tenant = tenant();
+        let (alice, worker) = (world.user("alice", &tenant), world.worker("worker-1", &tenant));
+        let sensitive = || pb::SubmitJobRequest { classification: Classification::Sensitive.into(), ..job() };
+        let first = alice.submit_job(sensitive().intent("quick.retry")).await?.job_id;
+        let on = Some(pb::dependency::On::JobId(first.clone()));
+        let dependencies = vec![pb::Dependency { on, on_failure: pb::OnFailure::Cancel.into() }];
+        let second = alice.submit_job(pb::SubmitJobRequest { dependencies, ..sensitive() }).await?.job_id;
+        worker.lease_jobs(lease_waiting(1)).await?.jobs.remove(0);
+        rows::expire_lease(world.db.admin(), &first).await?;
+        let lost = || async {
+            let history = alice.history(&first).await?;
+            let last = history.last().context("a history")?;
+            anyhow::ensure!(last.detail.starts_with("lease_lost: worker "), "{last:?}");
+            anyhow::Ok(())
+        };
+        eventually(lost, SOON).await?;
+        alice.cancel_job(pb::CancelJobRequest { reason: marked("cancelled"), ..cancel(&first) }).await?;
+        let cancelled = || async {
+            let history = alice.history(&second).await?;
+            let last = history.last().context("a history")?;
+            anyhow::ensure!(last.detail == format!("job {first}, on which it depends, was not done"), "{last:?}");
+            anyhow::Ok(())
+        };
+        eventually(cancelled, SOON).await?;
+        let told: Vec<String> =
+            [rows::events(world.db.admin(), &first).await?, rows::events(world.db.admin(), &second).await?]
+                .into_iter()
+                .flatten()
+                .flat_map(|event| marked_fields(&[event]))
+                .flat_map(|fields| fields.into_values().flatten())
+                .collect();
+        assert!(told.iter().any(|text| text.starts_with("worker ")), "{told:?}");
+        assert!(told.iter().any(|text| text.ends_with("was not done")), "{told:?}");
+        assert!(told.iter().all(|text| !text.contains(MARKER)), "{told:?}");
+        Ok(())
+    })
+}
+
 /// Whatever the job is, and at the most talkative that our own modules can be set to.
 #[test]
 fn no_log_line_tells_what_a_job_carries() -> Result<()> {

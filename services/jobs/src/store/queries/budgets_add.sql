@@ -6,4 +6,4 @@ ON CONFLICT (tenant_id, scope, scope_id, period_start) DO UPDATE SET
     tokens = counted.tokens + excluded.tokens,
     cost_micro_usd = counted.cost_micro_usd + excluded.cost_micro_usd,
     entries = counted.entries + excluded.entries
-RETURNING tenant_id, scope, scope_id, period_start, period_end, tokens, cost_micro_usd, breached_at IS NOT NULL AS "is_marked!"
+RETURNING tenant_id, scope, scope_id, period_start, period_end, tokens, cost_micro_usd, sweep_at IS NOT NULL AS "is_marked!"

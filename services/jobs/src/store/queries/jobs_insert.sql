@@ -22,14 +22,16 @@ WITH item AS MATERIALIZED (
         job_id, tenant_id, project_id, intent, queue, tier, priority, state, seq, actor_id, idempotency_key,
         idempotency_payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, attempt, fence,
         lease_id, worker_id, run_ms, run_after, created_at, started_at, request_id, traceparent, resubmits,
-        parent_job_id, depth, classification, residency, depends_on, on_dependency_failure, total_budget_ms
+        parent_job_id, depth, classification, residency, depends_on, on_dependency_failure, total_budget_ms, hash_key
     )
     SELECT
         job_id, tenant_id, project_id, intent, queue, tier, priority, state, seq, actor_id, idempotency_key,
         payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, attempt, fence,
         lease_id, worker_id, 0, run_after, created_at, started_at, request_id, traceparent, resubmits,
         parent_job_id, depth, classification, residency, string_to_array(depends_on, ',')::uuid[], string_to_array(on_dependency_failure, ','),
-        total_budget_ms
+        total_budget_ms,
+        -- 244 bits that nobody else has.
+        CASE WHEN classification = 'sensitive' THEN uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) END
     FROM item
 ), history AS (
     INSERT INTO jobs.job_events (
@@ -38,7 +40,7 @@ WITH item AS MATERIALIZED (
     )
     SELECT
         job_id, 1, tenant_id, project_id, event_id, NULL, first_state, 0, 0, actor_id, NULL,
-        idempotency_key, payload_hash, detail, created_at, request_id, traceparent
+        idempotency_key, CASE WHEN classification <> 'sensitive' THEN payload_hash END, detail, created_at, request_id, traceparent
     FROM item
     UNION ALL
     SELECT

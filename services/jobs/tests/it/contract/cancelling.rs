@@ -123,3 +123,25 @@ fn concurrent_cancellations_and_completions_have_one_winner() -> Result<()> {
         Ok(())
     })
 }
+
+/// Two people's equal keys never meet.
+#[test]
+fn a_cancellation_is_repeated_by_its_own_actor_only() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let tenant = tenant();
+        let (alice, bob) = (world.user("alice", &tenant), world.user("bob", &tenant));
+        for classification in [pb::Classification::Internal, pb::Classification::Sensitive] {
+            let labelled = pb::SubmitJobRequest { classification: classification.into(), ..job() };
+            let job_id = alice.submit_job(labelled).await?.job_id;
+            let cancellation =
+                pb::CancelJobRequest { reason: String::new(), idempotency_key: "1".to_owned(), ..cancel(&job_id) };
+            assert!(!alice.cancel_job(cancellation.clone()).await?.replayed);
+            refused(bob.cancel_job(cancellation.clone()).await, Reason::Job409AlreadyTerminal);
+            assert!(alice.cancel_job(cancellation.clone()).await?.replayed);
+            let other = pb::CancelJobRequest { reason: "another".to_owned(), ..cancellation };
+            refused(alice.cancel_job(other).await, Reason::Job409AlreadyTerminal);
+        }
+        Ok(())
+    })
+}

@@ -1,12 +1,14 @@
 //! A budget of the project is exceeded.
 
+use std::collections::HashMap;
+
 use anyhow::{Context as _, Result, ensure};
 use chrono::TimeDelta;
 use holdfast_jobs::domain::budget::{BudgetScope, Exceeded, Measure};
 use holdfast_jobs::domain::job::StateName;
 use holdfast_jobs::domain::transition;
-use holdfast_jobs::store::transitions::{Locked, Step, jobs_load};
-use holdfast_jobs::store::usage::jobs_over_budget_lock;
+use holdfast_jobs::store::live::{Cursor, Place, live_page};
+use holdfast_jobs::store::transitions::{Locked, Step, jobs_load, jobs_lock};
 
 use super::project::{Project, agreed, by_id, cause};
 use crate::support::PROJECT;
@@ -24,9 +26,23 @@ impl Project<'_> {
             resets_at: Some(resets_at),
         };
         let mut tx = self.store.task.begin().await?;
-        let draws = [(self.tenant.clone(), exceeded.clone())];
-        let (locked, places) = jobs_over_budget_lock(&mut tx, &draws, jobs_max as i64).await?;
-        ensure!(places.values().all(|place| *place == 0), "{places:?}");
+        let mut found = HashMap::new();
+        for place in [Place::Delayed, Place::Queue(self.tenant.clone()), Place::Leases] {
+            let tenants = [self.tenant.to_string()];
+            let mut after = Some(Cursor::default());
+            while let Some(cursor) = after {
+                let (live, next) = live_page(&mut tx, &place, &tenants, &cursor, 2).await?;
+                after = next;
+                for live in live {
+                    ensure!((&live.tenant_id, live.project_id.as_str()) == (&self.tenant, PROJECT), "{live:?}");
+                    ensure!(live.due_at.is_some() == (place == Place::Delayed), "{live:?}");
+                    ensure!(found.insert(live.job_id, live).is_none(), "a job stands in two places");
+                }
+            }
+        }
+        found.retain(|_, live| live.due_at.is_none_or(|due_at| due_at < resets_at));
+        let job_ids: Vec<_> = found.keys().take(jobs_max).map(|job_id| job_id.as_uuid()).collect();
+        let locked = jobs_lock(&mut tx, &job_ids, &vec![self.tenant.to_string(); job_ids.len()]).await?;
         let mut loaded = by_id(jobs_load(&mut tx, &locked).await?);
         let (mut steps, mut left) = (Vec::new(), 0);
         for oracle in &self.jobs {
@@ -38,7 +54,10 @@ impl Project<'_> {
             let of_oracle = transition::exceed_budget(oracle.job.clone(), exceeded.clone(), now);
             let transition = agreed(of_oracle, transition::exceed_budget(job, exceeded.clone(), now))?;
             let transition = transition.context("a job that spends nothing was ended")?;
-            steps.push(Step { transition, cause: cause("system:budgets", None, None)?, queued_since: None });
+            let live = &found[&oracle.job_id()];
+            ensure!(live.seq + 1 == transition.after.progressed.seq, "{live:?}");
+            let cause = cause("system:budgets", None, None)?;
+            steps.push(Step { transition, cause, queued_since: live.queued_since });
         }
         ensure!(left == 0 || steps.len() == jobs_max, "{left} jobs go on spending");
         let states = steps.iter().map(|step| step.transition.after.state.name()).collect();

@@ -60,7 +60,7 @@ impl Asked {
             Self::Complete(presented, result) => transition::complete(job, presented, result, now),
             Self::Fail(presented, reported) => transition::fail(job, presented, reported, &POLICY, now, chance),
             Self::Release(presented) => transition::release(job, presented, now),
-            Self::Cancel { reason, .. } => transition::cancel(job, reason, now),
+            Self::Cancel { reason, .. } => transition::cancel(job, &reason, now),
             Self::Decide { approval_id, decision } => {
                 let reason = "as discussed".to_owned();
                 let deciding = Deciding { approval_id, decision, reason, corrects: None };
@@ -239,7 +239,7 @@ pub fn event_of(said: &Said) -> (&'static str, &'static str) {
         Said::Blocked { .. } => ("job.blocked", "JobBlocked"),
         Said::Queued { .. } => ("job.queued", "JobQueued"),
         Said::Running => ("job.running", "JobRunning"),
-        Said::Retrying => ("job.retrying", "JobRetrying"),
+        Said::Retrying { .. } => ("job.retrying", "JobRetrying"),
         Said::Done => ("job.done", "JobDone"),
         Said::Failed { .. } => ("job.failed", "JobFailed"),
         Said::TimedOut => ("job.timed_out", "JobTimedOut"),

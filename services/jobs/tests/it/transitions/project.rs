@@ -268,15 +268,18 @@ impl<'s> Project<'s> {
         let first = oracle.caused_by(&command_key);
         let asked = AskedBefore { job_id, command_key, tenant_id: self.tenant.to_string() };
         let found = answers_recorded(tx, &[asked]).await?.pop().flatten();
-        let found = found.map(|found| (found.to_state, found.command_hash, found.occurred_at, found.next_attempt_at));
+        let hash = first.and_then(|(_, cause)| Some(cause.command.as_ref()?.hash)).unwrap_or_default();
+        let found = found.map(|found| {
+            let is_same = found.is_repeated_by(&hash) && !found.is_repeated_by(&[0; 32]);
+            (found.to_state, is_same, found.actor_id, found.occurred_at, found.next_attempt_at)
+        });
         let first = first.map(|(transition, cause)| {
             let is_latest = transition.after.progressed.seq == oracle.job.progressed.seq;
             let next_attempt_at = match oracle.job.state {
                 State::Retrying { next_attempt_at } if is_latest => Some(next_attempt_at),
                 _ => None,
             };
-            let hash = cause.command.as_ref().map(|command| command.hash.to_vec()).unwrap_or_default();
-            (transition.after.state.name(), hash, transition.occurred_at, next_attempt_at)
+            (transition.after.state.name(), true, cause.actor_id.to_string(), transition.occurred_at, next_attempt_at)
         });
         agreed(first, found).context("what the command did the first time")?;
         Ok(())

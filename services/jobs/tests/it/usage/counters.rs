@@ -93,3 +93,27 @@ fn a_lowered_limit_is_noticed() -> Result<()> {
         eventually(ended, SOON).await
     })
 }
+
+/// However many counts there are, and whether there is a Redis to compare them with.
+#[test]
+fn lowered_limits_are_noticed_without_redis() -> Result<()> {
+    run(async {
+        let world = World::with(lively().set("budgets.user_day_tokens", 1000)).await?;
+        let tenant = tenant();
+        world.redis.kill().await?;
+        // As counts stand whose limit was lowered: over it, and not marked.
+        let insert = "INSERT INTO jobs.budget_usage \
+             (tenant_id, scope, scope_id, period_start, period_end, tokens, cost_micro_usd, entries) \
+             SELECT $1, 'user', 'user-' || number, date_trunc('day', now(), 'UTC'), date_trunc('day', now(), 'UTC') + interval '1 day', \
+                 1001, 0, 1 FROM generate_series(1, 2100) AS number";
+        sqlx::query(insert).bind(tenant.as_str()).execute(world.db.admin()).await?;
+        let all_marked = || async {
+            let count = "SELECT count(*) FROM jobs.budget_usage WHERE breached_at IS NOT NULL AND tenant_id = $1";
+            let marked: i64 = sqlx::query_scalar(count).bind(tenant.as_str()).fetch_one(world.db.admin()).await?;
+            ensure!(marked == 2100, "{marked} are marked");
+            anyhow::Ok(())
+        };
+        eventually(all_marked, SOON).await?;
+        world.redis.restart().await
+    })
+}

@@ -2,9 +2,11 @@
 
 mod admitting;
 mod counters;
+mod entering;
 mod exceeding;
 mod racing;
 mod recording;
+mod sweeping;
 
 use anyhow::{Context as _, Result};
 use holdfast_ids::TenantId;

@@ -1,0 +1,1 @@
+ALTER TABLE jobs.jobs DROP COLUMN hash_key;

@@ -1,0 +1,13 @@
+-- A page of the jobs that wait for their time, of all tenants, in the order of the key; whose those of some tenants are.
+SELECT
+    page.job_id, page.tenant_id, page.project_id, 0::int2 AS "rank!", NULL::timestamptz AS "queued_since?", page.due_at AS "due_at?",
+    job.actor_id AS "actor_id?", job.seq AS "seq?"
+FROM (
+    SELECT delayed.job_id, delayed.tenant_id, delayed.project_id, delayed.due_at FROM jobs.job_delayed AS delayed
+    WHERE delayed.job_id > $2
+    ORDER BY delayed.job_id
+    LIMIT $3
+) AS page
+LEFT JOIN jobs.jobs AS job
+    ON job.job_id = page.job_id AND job.tenant_id = page.tenant_id AND page.tenant_id = ANY ($1::text[])
+ORDER BY page.job_id
