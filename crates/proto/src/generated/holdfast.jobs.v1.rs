@@ -1594,7 +1594,7 @@ pub mod job_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Queues one job, or answers with the job that the same key queued before. Fails with AUTH_403_SCOPE where the token is
+        /// Queues one job, or answers with the job that the same key queued before, whatever was set or used up since then. Fails with AUTH_403_SCOPE where the token is
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
         /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
         /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep, BUDGET_409_EXCEEDED where it ended because it exceeded a budget;
@@ -1813,8 +1813,9 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("holdfast.jobs.v1.JobService", "ListApprovals"));
             self.inner.unary(req, path, codec).await
         }
-        /// Submits a job that has ended once more, as a new job of the caller under a new key, with the same payload and terms, but
-        /// without its dependencies. Jobs that a failed one blocks wait for the new one from then on.
+        /// Submits a job that has ended once more, as a new job of the caller under a new key, with the same payload, parent and
+        /// terms. It waits for those of the old one's dependencies that have not ended. Jobs that a failed one blocks wait for the
+        /// new one from then on.
         /// Fails with JOB_404_NOT_FOUND; REQ_422_INVALID_STATE where the job has not ended; and with the reasons of SubmitJob.
         pub async fn resubmit_job(
             &mut self,
@@ -1889,7 +1890,7 @@ pub mod job_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with JobServiceServer.
     #[async_trait]
     pub trait JobService: std::marker::Send + std::marker::Sync + 'static {
-        /// Queues one job, or answers with the job that the same key queued before. Fails with AUTH_403_SCOPE where the token is
+        /// Queues one job, or answers with the job that the same key queued before, whatever was set or used up since then. Fails with AUTH_403_SCOPE where the token is
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
         /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
         /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep, BUDGET_409_EXCEEDED where it ended because it exceeded a budget;
@@ -1970,8 +1971,9 @@ pub mod job_service_server {
             tonic::Response<super::ListApprovalsResponse>,
             tonic::Status,
         >;
-        /// Submits a job that has ended once more, as a new job of the caller under a new key, with the same payload and terms, but
-        /// without its dependencies. Jobs that a failed one blocks wait for the new one from then on.
+        /// Submits a job that has ended once more, as a new job of the caller under a new key, with the same payload, parent and
+        /// terms. It waits for those of the old one's dependencies that have not ended. Jobs that a failed one blocks wait for the
+        /// new one from then on.
         /// Fails with JOB_404_NOT_FOUND; REQ_422_INVALID_STATE where the job has not ended; and with the reasons of SubmitJob.
         async fn resubmit_job(
             &self,

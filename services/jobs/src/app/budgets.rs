@@ -15,16 +15,14 @@ use holdfast_pg::{ReadTx, TenantScope};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::submit::{Refused, Submitted};
+use super::repeated::Unadmitted;
 use super::{App, Asking, Core, authorise};
 use crate::domain::budget::{Allowance, BudgetKey, BudgetScope, Count, Exceeded, Spent};
 use crate::domain::job::Time;
 use crate::domain::project::Settings;
-use crate::domain::submission::{KeyScope, Submission};
-use crate::metrics;
+use crate::domain::submission::KeyScope;
 use crate::store::StoreError;
 use crate::store::read::SeenJob;
-use crate::store::submit::{key_heads_in_window, ledger_touch};
 use crate::store::usage::{budgets_breached, budgets_get, job_usage_get};
 
 /// Counts of one page.
@@ -200,75 +198,49 @@ fn drawn_on(scope: &KeyScope) -> [BudgetKey; 3] {
     BudgetKey::shared(&scope.tenant_id, &scope.project_id, &scope.actor_id)
 }
 
-/// What a submission that would draw on an exceeded budget comes to.
-enum Looked {
-    /// The budget is not exceeded after all.
-    Admitted,
-    Replayed(Submitted),
-    Conflict,
-    Over(Exceeded, Time),
-}
-
 impl App {
     /// Holds a submission against the budgets that its job would draw on; `stopped`: the parent ended because it exceeded one.
-    /// Some: it repeats one that was taken before.
     pub(super) async fn within_budgets(
         &self,
-        submission: &Submission,
+        asking: &Asking,
+        scope: &KeyScope,
         stopped: bool,
-    ) -> Result<Option<Submitted>, Fault> {
+    ) -> Result<(), Unadmitted> {
+        if stopped {
+            let fault = Fault::new(Reason::Budget409Exceeded, "the parent has exceeded a budget");
+            return Err(Unadmitted::counted("budget", fault));
+        }
         let limits = &self.core.limits.budgets;
-        let names = match limits.enabled {
-            true => self.core.budgets.names_one_of(&submission.scope, limits.freshness_max),
-            false => Some(false),
-        };
-        match names {
-            Some(false) if !stopped => return Ok(None),
-            Some(_) => {}
+        if !limits.enabled {
+            return Ok(());
+        }
+        match self.core.budgets.names_one_of(scope, limits.freshness_max) {
+            Some(false) => return Ok(()),
+            Some(true) => {}
             None => {
-                metrics::submissions_refused("budgets_unknown", 1);
-                return Err(Fault::new(Reason::Infra503DependencyDown, "the budgets cannot be looked at now")
+                let fault = Fault::new(Reason::Infra503DependencyDown, "the budgets cannot be looked at now")
                     .with("component", "budgets")
-                    .retry_after(Duration::from_secs(1)));
+                    .retry_after(Duration::from_secs(1));
+                return Err(Unadmitted::counted("budgets_unknown", fault));
             }
         }
-        match self.core.app_db.bounded(self.look(submission)).await? {
-            Looked::Replayed(submitted) => Ok(Some(submitted)),
-            Looked::Conflict => Err(Refused::Conflict.into()),
-            _ if stopped => {
-                metrics::submissions_refused("budget", 1);
-                Err(Fault::new(Reason::Budget409Exceeded, "the parent has exceeded a budget"))
-            }
-            Looked::Admitted => Ok(None),
-            Looked::Over(exceeded, now) => {
-                metrics::submissions_refused("budget", 1);
-                let resets_in = exceeded.resets_at.map_or(TimeDelta::zero(), |at| at - now);
-                let message = format!("the {}'s budget is exceeded until it resets", exceeded.scope.as_str());
-                Err(Fault::new(Reason::Budget429Limit, message)
-                    .with("budget", exceeded.name())
-                    .retry_after(resets_in.to_std().unwrap_or_default().max(Duration::from_secs(1))))
-            }
-        }
+        let look = self.exceeded_one_of(asking, scope);
+        let Some((exceeded, now)) = self.core.app_db.bounded(look).await.map_err(Fault::from)? else { return Ok(()) };
+        let resets_in = exceeded.resets_at.map_or(TimeDelta::zero(), |at| at - now);
+        let message = format!("the {}'s budget is exceeded until it resets", exceeded.scope.as_str());
+        let fault = Fault::new(Reason::Budget429Limit, message)
+            .with("budget", exceeded.name())
+            .retry_after(resets_in.to_std().unwrap_or_default().max(Duration::from_secs(1)));
+        Err(Unadmitted::counted("budget", fault))
     }
 
-    async fn look(&self, submission: &Submission) -> Result<Looked, StoreError> {
-        let scope = &submission.scope;
-        let mut tx = self.core.app_db.begin(&TenantScope::one(&scope.tenant_id), submission.deadline).await?;
-        if let Some(window) = key_heads_in_window(&mut tx, &[scope]).await?.pop().flatten()
-            && window.is_open
-        {
-            let Some((job_id, state)) = window.job.filter(|_| window.payload_hash == submission.payload_hash) else {
-                return Ok(Looked::Conflict);
-            };
-            ledger_touch(&mut tx, &[window.ledger_id], &[scope.tenant_id.to_string()]).await?;
-            tx.commit().await?;
-            let (window_end, generation) = (window.window_end, window.generation);
-            return Ok(Looked::Replayed(Submitted { job_id, state, replayed: true, window_end, generation }));
-        }
+    /// What PostgreSQL says: the picture may be wrong.
+    async fn exceeded_one_of(&self, asking: &Asking, scope: &KeyScope) -> Result<Option<(Exceeded, Time)>, StoreError> {
+        let mut tx = self.core.app_db.begin(&TenantScope::one(&scope.tenant_id), asking.deadline).await?;
         let (counts, now) = budgets_get(&mut tx, &drawn_on(scope)).await?;
         tx.rollback().await?;
         let mut exceeded = counts.iter().flatten().filter_map(|count| self.core.exceeded(count));
-        Ok(exceeded.next().map_or(Looked::Admitted, |exceeded| Looked::Over(exceeded, now)))
+        Ok(exceeded.next().map(|exceeded| (exceeded, now)))
     }
 }
 

@@ -1,23 +1,26 @@
 //! What submissions wait for: whether they may, and how that stands as they are taken.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use holdfast_fault::{Fault, Reason, Violation};
 use holdfast_ids::{JobId, TenantId};
 use holdfast_pg::{TenantScope, Tx};
 
-use super::admit::Requested;
+use super::admit::{Identified, Requested};
 use super::submit::Submitted;
 use super::{App, Asking};
 use crate::domain::dependency::{Dependency, Effect, OnFailure, order};
 use crate::domain::job::StateName;
 use crate::store::StoreError;
 use crate::store::dependencies::{
-    Anew, Open, Placed, dependencies_await, dependencies_insert, dependencies_move, dependencies_seen,
+    Anew, Open, Placed, Seen, dependencies_await, dependencies_insert, dependencies_move, dependencies_seen,
     settlements_insert,
 };
 use crate::store::read::SeenJob;
 use crate::store::submit::Candidate;
+
+/// Jobs that are named as dependencies, as far as they are there.
+pub(super) type SeenJobs = HashMap<Placed, Seen>;
 
 /// A dependency as the caller named it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,51 +49,79 @@ impl App {
             items.iter().map(|item| item.as_ref().map(items_named).unwrap_or_default()).collect();
         let mut outcomes: Vec<Option<Result<Submitted, Fault>>> = vec![None; count];
         for round in order(&named) {
-            let round = round.into_iter().map(|index| {
+            let (mut indices, mut identified) = (Vec::new(), Vec::new());
+            for index in round {
                 let item = std::mem::replace(&mut items[index], Err(circle()));
                 let item = item.and_then(|item| resolved(item, &outcomes));
-                async move { (index, self.submit_item(asking, item).await) }
-            });
-            for (index, outcome) in futures::future::join_all(round.collect::<Vec<_>>()).await {
+                match item.and_then(|item| self.identify(asking, item)) {
+                    Ok(item) => {
+                        indices.push(index);
+                        identified.push(item);
+                    }
+                    Err(fault) => outcomes[index] = Some(Err(fault)),
+                }
+            }
+            let submitted = self.submit_side_by_side(asking, identified).await;
+            for (index, outcome) in indices.into_iter().zip(submitted) {
                 outcomes[index] = Some(outcome);
             }
         }
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(circle()))).collect()
     }
 
-    async fn submit_item(&self, asking: &Asking, item: Result<Requested, Fault>) -> Result<Submitted, Fault> {
-        self.submit(asking, item?).await
+    /// How all stand that the items name, in one look.
+    pub(super) async fn named_jobs(&self, asking: &Asking, items: &[Identified]) -> Result<SeenJobs, Fault> {
+        let named = items.iter().flat_map(|item| {
+            let tenant_id = &item.scope.tenant_id;
+            item.dependencies.iter().map(|dependency| (dependency.job_id, tenant_id.clone()))
+        });
+        let named: BTreeSet<Placed> = named.collect();
+        self.look_at(asking, named.into_iter().collect()).await
     }
 
-    /// What a submission waits for, in the order of ids, once it is certain that the caller may see all of it and that none of
-    /// it waits for the submission itself.
-    pub(super) async fn dependencies(
+    async fn look_at(&self, asking: &Asking, named: Vec<Placed>) -> Result<SeenJobs, Fault> {
+        if named.is_empty() {
+            return Ok(SeenJobs::new());
+        }
+        let look = async {
+            let scope = TenantScope::new(named.iter().map(|(_, tenant_id)| tenant_id))?;
+            let mut tx = self.core.app_db.begin(&scope, asking.deadline).await?;
+            let seen = dependencies_seen(&mut tx, &named).await?;
+            tx.rollback().await?;
+            Ok::<_, StoreError>(seen)
+        };
+        Ok(self.core.app_db.bounded(look).await?)
+    }
+
+    /// What a job was to wait for and that has not ended: who does it anew waits for it too, whether he may see it or not, as the
+    /// old job did.
+    pub(super) async fn unended(&self, asking: &Asking, old: &SeenJob) -> Result<Vec<Dependency>, Fault> {
+        let placed = |dependency: &Dependency| (dependency.job_id, old.tenant_id.clone());
+        let seen = self.look_at(asking, old.dependencies.iter().map(placed).collect()).await?;
+        let goes_on = |dependency: &&Dependency| seen.get(&placed(dependency)).is_some_and(|job| !job.state.is_final());
+        Ok(old.dependencies.iter().filter(goes_on).copied().collect())
+    }
+
+    /// Makes certain that the caller may see all that a submission waits for, and that none of it waits for the submission
+    /// itself.
+    pub(super) async fn require_dependencies(
         &self,
         asking: &Asking,
-        tenant_id: &TenantId,
-        named: &[Named],
+        item: &Identified,
+        seen: &Result<SeenJobs, Fault>,
         parent: Option<&SeenJob>,
-    ) -> Result<Vec<Dependency>, Fault> {
-        if named.is_empty() {
-            return Ok(Vec::new());
+    ) -> Result<(), Fault> {
+        if item.dependencies.is_empty() {
+            return Ok(());
         }
-        let (mut dependencies, mut seen) = (Vec::with_capacity(named.len()), HashSet::new());
-        for (index, named) in named.iter().enumerate() {
-            let On::Job(job_id) = named.on else {
-                let field = format!("dependencies[{index}].batch_item");
-                return Err(Fault::invalid(field, "names an item, but there is no batch"));
-            };
-            // Two items of a batch under one key are one job, too.
-            if !seen.insert(job_id) {
-                return Err(Fault::invalid(format!("dependencies[{index}]"), "names a job that is named before"));
-            }
-            dependencies.push(Dependency { job_id, on_failure: named.on_failure });
-        }
-        let seen = self.core.app_db.bounded(self.projects_of(asking, tenant_id, &dependencies)).await?;
-        let hidden = dependencies.iter().enumerate().filter(|(_, dependency)| {
-            let project_id = seen.get(&dependency.job_id).and_then(|project_id| project_id.parse().ok());
+        let seen = seen.as_ref().map_err(Fault::clone)?;
+        let is_hidden = |job_id: JobId| {
+            let seen = seen.get(&(job_id, item.scope.tenant_id.clone()));
+            let project_id = seen.and_then(|seen| seen.project_id.parse().ok());
             !project_id.is_some_and(|project_id| asking.caller.projects.contains(&project_id))
-        });
+        };
+        let named = item.requested.dependencies.iter().enumerate();
+        let hidden = named.filter(|(_, named)| matches!(named.on, On::Job(job_id) if is_hidden(job_id)));
         let violations: Vec<Violation> =
             hidden.map(|(index, _)| Violation::new(format!("dependencies[{index}].job_id"), "no such job")).collect();
         if !violations.is_empty() {
@@ -98,21 +129,7 @@ impl App {
             fault.violations = violations;
             return Err(fault);
         }
-        self.refuse_ancestors(asking, &dependencies, parent).await?;
-        dependencies.sort_unstable();
-        Ok(dependencies)
-    }
-
-    async fn projects_of(
-        &self,
-        asking: &Asking,
-        tenant_id: &TenantId,
-        dependencies: &[Dependency],
-    ) -> Result<HashMap<JobId, String>, StoreError> {
-        let mut tx = self.core.app_db.begin(&TenantScope::new([tenant_id])?, asking.deadline).await?;
-        let seen = dependencies_seen(&mut tx, tenant_id, dependencies).await?;
-        tx.rollback().await?;
-        Ok(seen)
+        self.refuse_ancestors(asking, &item.dependencies, parent).await
     }
 
     /// A parent waits for its child, so the child cannot wait for it, nor for whom that one is done.
@@ -146,6 +163,24 @@ fn within(item: Requested, count: usize) -> Result<Requested, Fault> {
         }
     }
     Ok(item)
+}
+
+/// The dependencies that name jobs, in the order of ids.
+pub(super) fn jobs_named(named: &[Named]) -> Result<Vec<Dependency>, Fault> {
+    let (mut dependencies, mut seen) = (Vec::with_capacity(named.len()), HashSet::new());
+    for (index, named) in named.iter().enumerate() {
+        let On::Job(job_id) = named.on else {
+            let field = format!("dependencies[{index}].batch_item");
+            return Err(Fault::invalid(field, "names an item, but there is no batch"));
+        };
+        // Two items of a batch under one key are one job, too.
+        if !seen.insert(job_id) {
+            return Err(Fault::invalid(format!("dependencies[{index}]"), "names a job that is named before"));
+        }
+        dependencies.push(Dependency { job_id, on_failure: named.on_failure });
+    }
+    dependencies.sort_unstable();
+    Ok(dependencies)
 }
 
 fn items_named(item: &Requested) -> Vec<usize> {
@@ -184,32 +219,39 @@ fn circle() -> Fault {
 pub(super) struct Waiting {
     open: BTreeMap<JobId, Vec<Open>>,
     /// What has ended already, and cancels a new job.
-    ended: Vec<Placed>,
-    anew: Vec<Anew>,
+    ended: BTreeSet<Placed>,
+    /// New jobs in the place of failed ones, for which others wait.
+    awaited: HashSet<JobId>,
 }
 
 impl Waiting {
-    /// Locks what the new jobs wait for, and what they do anew.
+    /// Locks what the new jobs wait for and what they do anew, and lets those whom a failed one blocks wait for its new one.
     pub(super) async fn of(
         tx: &mut Tx,
         candidates: impl Iterator<Item = Candidate<'_>> + Clone,
     ) -> Result<Self, StoreError> {
         let mut waiting = Self::default();
         let mut locks: Vec<Placed> = Vec::new();
-        for Candidate { submission, job_id, .. } in candidates.clone() {
-            let tenant_id = &submission.scope.tenant_id;
-            locks.extend(submission.dependencies.iter().map(|dependency| (dependency.job_id, tenant_id.clone())));
-            if let Some(old) = submission.resubmits {
-                locks.push((old, tenant_id.clone()));
-                waiting.anew.push(Anew { old, anew: job_id, tenant_id: tenant_id.clone() });
-            }
+        for Candidate { submission, .. } in candidates.clone() {
+            let named = submission.dependencies.iter().map(|dependency| dependency.job_id).chain(submission.resubmits);
+            locks.extend(named.map(|job_id| (job_id, submission.scope.tenant_id.clone())));
         }
         if locks.is_empty() {
             return Ok(waiting);
         }
         let states = dependencies_await(tx, &locks).await?;
+        // One that is done blocks nobody. Of several that do one job anew the first takes its place.
+        let mut anew: BTreeMap<JobId, Anew> = BTreeMap::new();
         for Candidate { submission, job_id, .. } in candidates {
-            waiting.add(&states, job_id, &submission.scope.tenant_id, &submission.dependencies);
+            let tenant_id = &submission.scope.tenant_id;
+            waiting.add(&states, job_id, tenant_id, &submission.dependencies);
+            let failed = submission.resubmits.filter(|old| states.get(old).is_some_and(|state| state.has_failed()));
+            if let Some(old) = failed {
+                anew.entry(old).or_insert(Anew { old, anew: job_id, tenant_id: tenant_id.clone() });
+            }
+        }
+        if !anew.is_empty() {
+            waiting.awaited = dependencies_move(tx, anew.values()).await?;
         }
         Ok(waiting)
     }
@@ -219,7 +261,9 @@ impl Waiting {
             match dependency.on_failure.effect(states.get(&dependency.job_id).copied()) {
                 Effect::Clears => continue,
                 Effect::Blocks => {}
-                Effect::Cancels => self.ended.push((dependency.job_id, tenant_id.clone())),
+                Effect::Cancels => {
+                    self.ended.insert((dependency.job_id, tenant_id.clone()));
+                }
             }
             let open = Open { job_id, tenant_id: tenant_id.clone(), dependency: *dependency };
             self.open.entry(job_id).or_default().push(open);
@@ -231,7 +275,12 @@ impl Waiting {
         self.open.get(&job_id).into_iter().flatten().map(|open| open.dependency.job_id).collect()
     }
 
-    /// Keeps what there is to wait for, once the jobs are inserted.
+    /// Whether others wait for a new job.
+    pub(super) fn awaits(&self, job_id: JobId) -> bool {
+        self.awaited.contains(&job_id)
+    }
+
+    /// Keeps what there is to wait for, once the jobs are inserted. These are new rows, for which nobody has to wait.
     pub(super) async fn keep(&self, tx: &mut Tx) -> Result<(), StoreError> {
         let open: Vec<Open> = self.open.values().flatten().cloned().collect();
         if !open.is_empty() {
@@ -239,9 +288,6 @@ impl Waiting {
         }
         if !self.ended.is_empty() {
             settlements_insert(tx, &self.ended).await?;
-        }
-        if !self.anew.is_empty() {
-            dependencies_move(tx, &self.anew).await?;
         }
         Ok(())
     }

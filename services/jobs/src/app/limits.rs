@@ -34,7 +34,6 @@ pub struct Limits {
     pub approvals: ApprovalLimits,
     pub budgets: BudgetLimits,
     pub rates: RateLimits,
-    /// The default of reservations, and how long a window is.
     pub workers: Vec<WorkerGrant>,
     pub platform_tenant: TenantId,
     pub batches: Batches,

@@ -20,6 +20,7 @@ pub mod limits;
 mod overspent;
 pub mod projects;
 pub mod read;
+pub mod repeated;
 pub mod resubmit;
 mod seats;
 pub mod settle;
@@ -35,7 +36,7 @@ use std::time::Instant;
 
 use holdfast_caller::Caller;
 use holdfast_ids::{Intent, JobId, LeaseId, ProjectId, TenantId};
-use holdfast_pg::coalescer::Coalescer;
+use holdfast_pg::coalescer::{Coalescer, Limits as Batching};
 use holdfast_pg::{AppDb, DbError, ReadDb, TaskDb};
 use tokio::sync::{Notify, broadcast};
 
@@ -156,6 +157,7 @@ impl Core {
 pub struct App {
     pub core: Arc<Core>,
     pub(crate) submissions: Arc<Coalescer<submit::Submissions>>,
+    pub(crate) repetitions: Arc<Coalescer<repeated::Repetitions>>,
     pub(crate) reads: Arc<Coalescer<read::Reads>>,
     pub answers: answer::Answering,
     pub(crate) usage: Arc<Coalescer<usage::Recordings>>,
@@ -170,8 +172,12 @@ impl App {
         let answers = answer::Answering::new(core.clone());
         let dispatcher = dispatch::Dispatcher::new(core.clone(), answers.clone());
         let submissions = submit::Submissions::new(core.clone(), dispatcher.clone());
+        let repetitions = repeated::Repetitions::new(core.clone());
+        // Asked where something is refused: one connection is enough.
+        let one_lane = Batching { lanes: 1, ..batches.submissions };
         Self {
             submissions: Arc::new(Coalescer::new(submissions, batches.submissions)),
+            repetitions: Arc::new(Coalescer::new(repetitions, one_lane)),
             reads: Arc::new(Coalescer::new(read::Reads::new(core.clone()), batches.reads)),
             usage: Arc::new(Coalescer::new(usage::Recordings::new(core.clone()), batches.usage)),
             answers,
@@ -186,6 +192,7 @@ impl App {
     pub async fn close(&self) {
         tokio::join!(
             self.submissions.close(),
+            self.repetitions.close(),
             self.reads.close(),
             self.answers.close(),
             self.usage.close(),

@@ -9,12 +9,14 @@ use super::{App, Asking};
 use crate::domain::labels::AskedLabels;
 
 impl App {
-    /// With the payload and the terms of the old job, as far as those of its intent still allow them.
+    /// With the payload and the terms of the old job, as far as those of its intent still allow them, behind what it was to
+    /// wait for and that goes on.
     pub async fn resubmit(&self, asking: &Asking, job_id: JobId, key: IdempotencyKey) -> Result<Submitted, Fault> {
         let old = self.get(asking, job_id).await?;
         if !old.state.is_final() {
             return Err(Fault::new(Reason::Req422InvalidState, "the job has not ended"));
         }
+        let waits_for = self.unended(asking, &old).await?;
         let Some(payload) = old.payload else { return Err(Fault::unexpected("a job without a payload")) };
         let requested = Requested {
             tenant_id: Some(old.tenant_id),
@@ -34,11 +36,12 @@ impl App {
                 run_budget_ms: old.run_budget_ms,
                 max_attempts: old.max_attempts,
                 parent: old.parent,
+                waits_for,
                 labels: old.labels,
                 traceparent: old.traceparent,
             }),
             parent_job_id: None,
-            // Those of the old job have ended, or are why it did.
+            // The key stands for the old job, whichever of its dependencies have ended by now.
             dependencies: Vec::new(),
             labels: AskedLabels::default(),
         };

@@ -2,7 +2,8 @@
 //! waited for lets it.
 //!
 //! The transaction that ends an awaited job leaves a settlement; whoever wrote it settles at once, and a sweep finds what
-//! a crash left. Settling twice changes nothing: what counts is how the dependencies stand when the dependent is locked.
+//! a crash left. Settling twice changes nothing: what counts is how the dependencies stand when the dependent is locked. Of a
+//! dependent that stays, what no longer blocks it is taken away, so that what is left is either to come or a failed job.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::domain::job::{Job, State, StateName, Time};
 use crate::domain::transition::{self, Cause, Transition};
 use crate::metrics;
 use crate::store::StoreError;
-use crate::store::dependencies::{dependencies_of, settlements_close, settlements_take};
+use crate::store::dependencies::{Open, dependencies_clear, dependencies_of, settlements_close, settlements_take};
 use crate::store::holds::{Held, holds_insert};
 use crate::store::transitions::{Step, jobs_load, jobs_lock};
 
@@ -60,17 +61,26 @@ impl Core {
         let locked = jobs_lock(&mut tx, &dependents.job_ids, &dependents.tenant_ids).await?;
         let mut open = dependencies_of(&mut tx, &locked).await?;
         let actor_id = ActorId::parse(ACTOR).map_err(|_| StoreError::LostLock)?;
-        let (mut steps, mut held) = (Vec::new(), Vec::new());
+        let (mut steps, mut held, mut cleared) = (Vec::new(), Vec::new(), Vec::new());
         for locked in jobs_load(&mut tx, &locked).await? {
             let cause = Cause::background(actor_id.clone(), &locked.job.facts);
             let waits_for = open.remove(&locked.job.facts.job_id).unwrap_or_default();
             let (job_id, tenant_id) = (locked.job.facts.job_id, locked.job.facts.tenant_id.clone());
             match next(&self.guard, locked.job, &waits_for, false, locked.now) {
+                Next::Moves(transition) => {
+                    steps.push(Step { transition: *transition, cause, queued_since: None });
+                    continue;
+                }
                 Next::Stays => {}
-                Next::Held(holds) => held.push(Held { job_id, tenant_id, holds, was_queued: false }),
-                Next::Moves(transition) => steps.push(Step { transition: *transition, cause, queued_since: None }),
+                Next::Held(holds) => {
+                    held.push(Held { job_id, tenant_id: tenant_id.clone(), holds, was_queued: false });
+                }
             }
+            // What is final stays so, and need not be looked at again.
+            let clears = waits_for.into_iter().filter(|(dependency, state)| dependency.clears(*state));
+            cleared.extend(clears.map(|(dependency, _)| Open { job_id, tenant_id: tenant_id.clone(), dependency }));
         }
+        dependencies_clear(&mut tx, &cleared).await?;
         holds_insert(&mut tx, &held).await?;
         let ended = self.persist_entering(&mut tx, &steps).await?;
         settlements_close(&mut tx, &settlements).await?;

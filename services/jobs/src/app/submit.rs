@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use holdfast_fault::{Fault, Reason};
 use holdfast_ids::{JobId, LedgerId};
 use holdfast_pg::coalescer::BatchJob;
 use holdfast_pg::{TenantScope, Tx};
 
-use super::admit::Requested;
-use super::dependencies::Waiting;
+use super::admit::{Identified, Requested};
+use super::dependencies::{SeenJobs, Waiting};
 use super::depth::{Over, QueueLimits, surplus};
 use super::dispatch::Dispatcher;
 use super::folded::{Decided, Folded};
 use super::holds::Holding;
 use super::lease::Leased;
 use super::seats::Place;
-use super::{App, Asking, Core, authorise, blames_an_item, latest, retrying};
+use super::{App, Asking, Core, blames_an_item, latest, retrying};
 use crate::domain::job::{Queue, StateName, Time};
 use crate::domain::submission::Submission;
 use crate::metrics;
@@ -64,19 +65,41 @@ impl From<Refused> for Fault {
 
 impl App {
     pub async fn submit(&self, asking: &Asking, requested: Requested) -> Result<Submitted, Fault> {
-        self.throttle(asking, requested.tenant_id.as_ref()).await?;
-        let parent = match requested.parent_job_id {
-            Some(parent_job_id) => Some(self.parent(asking, parent_job_id).await?),
-            None => None,
-        };
-        let tenant_id = authorise::tenant(&asking.caller, requested.tenant_id.clone())?;
-        let dependencies = self.dependencies(asking, &tenant_id, &requested.dependencies, parent.as_ref()).await?;
-        let stopped = parent.as_ref().is_some_and(|parent| parent.state == StateName::BudgetExceeded);
-        let submission = self.admit(asking, requested, parent, dependencies)?;
-        if let Some(replayed) = self.within_budgets(&submission, stopped).await? {
-            return Ok(replayed);
+        let identified = self.identify(asking, requested)?;
+        let outcome = self.submit_side_by_side(asking, vec![identified]).await.pop();
+        outcome.unwrap_or_else(|| Err(Fault::unexpected("a submission without an outcome")))
+    }
+
+    /// Submissions none of which waits for another one; an outcome each, in their order.
+    pub(super) async fn submit_side_by_side(
+        &self,
+        asking: &Asking,
+        items: Vec<Identified>,
+    ) -> Vec<Result<Submitted, Fault>> {
+        let answered = self.throttle(asking, &items).await;
+        let seen = &self.named_jobs(asking, &items).await;
+        let outcomes = items.into_iter().zip(answered).map(|(item, answered)| async move {
+            match answered {
+                Some(outcome) => outcome,
+                None => self.submit_admitted(asking, item, seen).await,
+            }
+        });
+        join_all(outcomes).await
+    }
+
+    async fn submit_admitted(
+        &self,
+        asking: &Asking,
+        item: Identified,
+        seen: &Result<SeenJobs, Fault>,
+    ) -> Result<Submitted, Fault> {
+        match self.admit(asking, &item, seen).await {
+            Ok(admitted) => {
+                let submission = item.under(admitted, asking, self.core.limits.max_age);
+                Ok(self.submissions.submit(submission).await.map_err(Fault::from)??)
+            }
+            Err(unadmitted) => self.unless_repeated(asking, &item, unadmitted).await,
         }
-        Ok(self.submissions.submit(submission).await.map_err(Fault::from)??)
     }
 }
 
@@ -191,11 +214,14 @@ impl Submissions {
         if free.is_empty() {
             return Ok(Attempt::Fits { decided, leased: Vec::new(), settles: false });
         }
+        // Every lock of a job, and of what jobs wait for, is taken before those of the projects.
         let waiting = Waiting::of(tx, free.iter().map(|(_, candidate, _)| *candidate)).await?;
         let mut news: Vec<_> = free
             .into_iter()
             .map(|(index, candidate, opened)| {
-                (index, New::of(candidate, opened, waiting.blocks(candidate.job_id), holding.holds(index)))
+                let job_id = candidate.job_id;
+                let (blocked_by, held_by) = (waiting.blocks(job_id), holding.holds(index));
+                (index, New::of(candidate, opened, blocked_by, held_by, waiting.awaits(job_id)))
             })
             .collect();
         self.lease_matched(tx, &mut news, places).await?;

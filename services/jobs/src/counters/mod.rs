@@ -142,15 +142,16 @@ impl Counters {
         Ok(client.hset(&key, fields).await?)
     }
 
-    /// Takes one from the rate of a caller; None, or after how long one can be taken.
+    /// Takes `count` from the rate of a caller, all or none; None, or after how long they can be taken.
     pub async fn take(
         &self,
         tenant_id: &TenantId,
         actor_id: &ActorId,
         per_minute: i64,
+        count: i64,
     ) -> Result<Option<Duration>, RedisError> {
         let key = self.redis.keys().rate(tenant_id.as_str(), actor_id.as_str());
-        let wait_us: i64 = self.scripts.take.run(&self.redis, vec![key], vec![per_minute.into()]).await?;
+        let wait_us: i64 = self.scripts.take.run(&self.redis, vec![key], vec![per_minute.into(), count.into()]).await?;
         Ok((wait_us > 0).then(|| Duration::from_micros(wait_us.unsigned_abs())))
     }
 }

@@ -36,6 +36,13 @@ pub enum Effect {
     Clears,
 }
 
+impl Dependency {
+    /// Whether there is nothing left to wait for, whatever happens.
+    pub fn clears(&self, state: Option<StateName>) -> bool {
+        self.on_failure.effect(state) == Effect::Clears
+    }
+}
+
 impl OnFailure {
     /// `state` is None for a job that is not kept any more: it has ended, and nobody knows how.
     pub fn effect(self, state: Option<StateName>) -> Effect {

@@ -51,6 +51,11 @@ impl StateName {
             Self::Done | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Rejected | Self::BudgetExceeded
         )
     }
+
+    /// Whether the job has ended otherwise than done.
+    pub fn has_failed(self) -> bool {
+        self.is_final() && self != Self::Done
+    }
 }
 
 named! {

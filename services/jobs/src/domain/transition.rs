@@ -184,7 +184,8 @@ pub fn cancel_with(job: Job, other: JobId, now: Time) -> Option<Transition> {
     stop(job, format!("job {other}, on which it depends, was not done"), now).ok()
 }
 
-/// queued, retrying -> running. A job whose run budget is already spent is not leased: see [`expire`].
+/// queued, retrying -> running. A job whose time is already spent has a millisecond left: [`expire`] ends it by the clock that
+/// ran out.
 pub fn lease(job: Job, take: Take, now: Time) -> Result<Transition, Refusal> {
     match job.state {
         State::Queued | State::Retrying { .. } => {}

@@ -1,7 +1,7 @@
 //! What jobs wait for, and who is told when it has ended. Jobs without dependencies, and that nobody waits for, cost nothing
 //! here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use holdfast_ids::{JobId, TenantId};
 use holdfast_pg::Tx;
@@ -21,18 +21,26 @@ fn columns<'a>(placed: impl IntoIterator<Item = &'a Placed>) -> (Vec<Uuid>, Vec<
     placed.into_iter().map(|(job_id, tenant_id)| (job_id.as_uuid(), tenant_id.to_string())).unzip()
 }
 
-/// The projects of those of the jobs that are there.
-pub async fn dependencies_seen(
-    tx: &mut Tx,
-    tenant_id: &TenantId,
-    dependencies: &[Dependency],
-) -> Result<HashMap<JobId, String>, StoreError> {
-    let job_ids: Vec<Uuid> = dependencies.iter().map(|dependency| dependency.job_id.as_uuid()).collect();
-    let tenant_ids = vec![tenant_id.to_string(); job_ids.len()];
+/// A job that is named as a dependency.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub project_id: String,
+    pub state: StateName,
+}
+
+/// Those of the jobs that are there.
+pub async fn dependencies_seen(tx: &mut Tx, named: &[Placed]) -> Result<HashMap<Placed, Seen>, StoreError> {
+    let (job_ids, tenant_ids) = columns(named);
     let rows = sqlx::query_file!("src/store/queries/dependencies_seen.sql", &job_ids, &tenant_ids)
         .fetch_all(&mut **tx)
         .await?;
-    Ok(rows.into_iter().map(|row| (JobId::from_uuid(row.job_id), row.project_id)).collect())
+    rows.into_iter()
+        .map(|row| {
+            let tenant_id = TenantId::parse(&row.tenant_id).map_err(|_| corrupt("jobs", "tenant_id"))?;
+            let state = StateName::from_name(&row.state).ok_or_else(|| corrupt("jobs", "state"))?;
+            Ok(((JobId::from_uuid(row.job_id), tenant_id), Seen { project_id: row.project_id, state }))
+        })
+        .collect()
 }
 
 /// Locks jobs that are to be waited for, marks those that have not ended as awaited, and answers how they stand.
@@ -51,15 +59,12 @@ pub async fn dependencies_await(tx: &mut Tx, awaited: &[Placed]) -> Result<HashM
             open_tenants.push(row.tenant_id);
         }
     }
-    awaited_mark(tx, &open_ids, &open_tenants).await?;
-    Ok(states)
-}
-
-async fn awaited_mark(tx: &mut Tx, job_ids: &[Uuid], tenant_ids: &[String]) -> Result<(), StoreError> {
-    if !job_ids.is_empty() {
-        sqlx::query_file!("src/store/queries/dependencies_mark.sql", job_ids, tenant_ids).execute(&mut **tx).await?;
+    if !open_ids.is_empty() {
+        sqlx::query_file!("src/store/queries/dependencies_mark.sql", &open_ids, &open_tenants)
+            .execute(&mut **tx)
+            .await?;
     }
-    Ok(())
+    Ok(states)
 }
 
 /// One thing that a blocked job waits for.
@@ -70,12 +75,29 @@ pub struct Open {
     pub dependency: Dependency,
 }
 
+/// The columns of what jobs wait for.
+fn open_columns(open: &[Open]) -> (Vec<Uuid>, Vec<Uuid>, Vec<String>) {
+    let job_ids = open.iter().map(|open| open.job_id.as_uuid()).collect();
+    let depends_on = open.iter().map(|open| open.dependency.job_id.as_uuid()).collect();
+    (job_ids, depends_on, open.iter().map(|open| open.tenant_id.to_string()).collect())
+}
+
 pub async fn dependencies_insert(tx: &mut Tx, open: &[Open]) -> Result<(), StoreError> {
-    let job_ids: Vec<Uuid> = open.iter().map(|open| open.job_id.as_uuid()).collect();
-    let depends_on: Vec<Uuid> = open.iter().map(|open| open.dependency.job_id.as_uuid()).collect();
-    let tenant_ids: Vec<String> = open.iter().map(|open| open.tenant_id.to_string()).collect();
+    let (job_ids, depends_on, tenant_ids) = open_columns(open);
     let on_failure: Vec<String> = open.iter().map(|open| open.dependency.on_failure.as_str().to_owned()).collect();
     sqlx::query_file!("src/store/queries/dependencies_insert.sql", &job_ids, &depends_on, &tenant_ids, &on_failure)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Takes away what locked jobs wait for no longer.
+pub async fn dependencies_clear(tx: &mut Tx, cleared: &[Open]) -> Result<(), StoreError> {
+    if cleared.is_empty() {
+        return Ok(());
+    }
+    let (job_ids, depends_on, tenant_ids) = open_columns(cleared);
+    sqlx::query_file!("src/store/queries/dependencies_clear.sql", &job_ids, &depends_on, &tenant_ids)
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -89,22 +111,27 @@ pub struct Anew {
     pub tenant_id: TenantId,
 }
 
-/// Lets those whom old jobs block wait for the new ones, which are marked as awaited.
-pub async fn dependencies_move(tx: &mut Tx, jobs: &[Anew]) -> Result<(), StoreError> {
-    let old: Vec<Uuid> = jobs.iter().map(|job| job.old.as_uuid()).collect();
-    let anew: Vec<Uuid> = jobs.iter().map(|job| job.anew.as_uuid()).collect();
-    let tenant_ids: Vec<String> = jobs.iter().map(|job| job.tenant_id.to_string()).collect();
+/// Lets those whom old jobs block wait for the new ones, which need not be there yet; answers which of these are awaited.
+pub async fn dependencies_move<'a>(
+    tx: &mut Tx,
+    jobs: impl Iterator<Item = &'a Anew> + Clone,
+) -> Result<HashSet<JobId>, StoreError> {
+    let old: Vec<Uuid> = jobs.clone().map(|job| job.old.as_uuid()).collect();
+    let anew: Vec<Uuid> = jobs.clone().map(|job| job.anew.as_uuid()).collect();
+    let tenant_ids: Vec<String> = jobs.map(|job| job.tenant_id.to_string()).collect();
     let moved = sqlx::query_file!("src/store/queries/dependencies_move.sql", &old, &anew, &tenant_ids)
         .fetch_all(&mut **tx)
         .await?;
-    let (job_ids, tenant_ids): (Vec<_>, Vec<_>) = moved.into_iter().map(|row| (row.anew, row.tenant_id)).unzip();
-    awaited_mark(tx, &job_ids, &tenant_ids).await
+    Ok(moved.into_iter().map(|row| JobId::from_uuid(row.anew)).collect())
 }
 
 /// Says that jobs have ended for which others may wait.
-pub async fn settlements_insert(tx: &mut Tx, ended: &[Placed]) -> Result<(), StoreError> {
+pub async fn settlements_insert<'a>(
+    tx: &mut Tx,
+    ended: impl IntoIterator<Item = &'a Placed>,
+) -> Result<(), StoreError> {
     let (job_ids, tenant_ids) = columns(ended);
-    let ids: Vec<Uuid> = ended.iter().map(|_| Uuid::now_v7()).collect();
+    let ids: Vec<Uuid> = job_ids.iter().map(|_| Uuid::now_v7()).collect();
     sqlx::query_file!("src/store/queries/settlements_insert.sql", &ids, &job_ids, &tenant_ids)
         .execute(&mut **tx)
         .await?;

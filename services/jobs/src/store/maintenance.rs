@@ -16,7 +16,7 @@ pub async fn leases_expired_lock(tx: &mut Tx, jobs_max: i64) -> Result<LockedIds
     Ok(LockedIds { job_ids, tenant_ids })
 }
 
-/// Locks jobs that wait for a worker and are as old as a job may become.
+/// Locks jobs that wait, for a worker, their time or what blocks them, and are as old as a job may become.
 pub async fn jobs_outlived_lock(tx: &mut Tx, max_age: Duration, jobs_max: i64) -> Result<LockedIds, StoreError> {
     let max_age_ms = max_age.as_millis() as i64;
     let rows =

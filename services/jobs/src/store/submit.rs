@@ -156,8 +156,14 @@ pub struct New<'a> {
 }
 
 impl<'a> New<'a> {
-    /// A job that waits: for other jobs, for what holds it, for people or for a worker.
-    pub fn of(candidate: Candidate<'a>, opened: Opened, blocked_by: Vec<JobId>, held_by: Vec<Hold>) -> Self {
+    /// A job that waits: for other jobs, for what holds it, for people or for a worker; `awaited` where others wait for it.
+    pub fn of(
+        candidate: Candidate<'a>,
+        opened: Opened,
+        blocked_by: Vec<JobId>,
+        held_by: Vec<Hold>,
+        awaited: bool,
+    ) -> Self {
         let submission = candidate.submission;
         let facts = Facts {
             job_id: candidate.job_id,
@@ -192,8 +198,9 @@ impl<'a> New<'a> {
             request_id: submission.request_id.clone(),
             traceparent: submission.traceparent.clone(),
         };
-        let submitted = (transition::submit(facts, &submission.payload, blocked_by, held_by), cause);
-        Self { candidate, opened, submitted, leased: None }
+        let mut submitted = transition::submit(facts, &submission.payload, blocked_by, held_by);
+        submitted.after.progressed.awaited = awaited;
+        Self { candidate, opened, submitted: (submitted, cause), leased: None }
     }
 
     /// The job as the transaction leaves it.
@@ -256,6 +263,7 @@ pub async fn jobs_insert<'a>(
     let first_state = column(|new| new.submitted.0.after.state.name().as_str().to_owned());
     let classification = column(|new| new.candidate.submission.labels.classification.as_str().to_owned());
     let residency = column(|new| new.candidate.submission.labels.residency.as_str().to_owned());
+    let awaited: Vec<bool> = news.iter().map(|new| new.submitted.0.after.progressed.awaited).collect();
     let l = LeaseColumns::of(news, event);
     let rows = sqlx::query_file!(
         "src/store/queries/jobs_insert.sql",
@@ -307,6 +315,7 @@ pub async fn jobs_insert<'a>(
         &total_budget_ms,
         &classification,
         &residency,
+        &awaited,
     )
     .fetch_all(&mut **tx)
     .await?;

@@ -82,7 +82,7 @@ pub struct Handed {
 
 /// Persists transitions of locked jobs: all of them, each with its history row and its event, or none.
 pub async fn transitions_persist(tx: &mut Tx, steps: &[Step], encode: EncodeEvent) -> Result<Vec<Handed>, StoreError> {
-    // Before the statement that locks the projects: nobody waits for a row while he holds those.
+    // Before the statement that locks the projects: whoever holds those waits for no row of a job or of what it waits for.
     waits_put(tx, steps.iter().map(|step| &step.transition.after)).await?;
     dependencies_follow(tx, steps).await?;
     let hash_keys = hash_keys_get(tx, steps).await?;

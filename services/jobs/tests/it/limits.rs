@@ -138,9 +138,12 @@ fn a_full_outbox_refuses_submissions_and_nothing_else() -> Result<()> {
         let world = World::with(settings).await?;
         let tenant = tenant();
         let (alice, worker) = (world.user("alice", &tenant), world.worker("worker-1", &tenant));
+        let known = job();
+        alice.submit_job(known.clone()).await?;
         let refusal = eventually(|| async { alice.submit_job(job()).await.err() }, SOON).await?;
         let refusal = refused(Err::<(), _>(refusal), Reason::Infra503DependencyDown);
         assert_eq!(refusal.metadata.get("component").map(String::as_str), Some("outbox"));
+        assert!(alice.submit_job(known).await?.replayed, "what was taken is answered");
 
         let leased = worker.lease_jobs(lease_waiting(3)).await?.jobs;
         worker.complete_job(complete(&leased[0], json("1"))).await?;

@@ -19,6 +19,7 @@ mod policy;
 mod privacy;
 mod projects;
 mod queue_clock;
+mod repeating;
 mod replica;
 mod support;
 mod tasks;

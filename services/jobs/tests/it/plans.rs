@@ -67,13 +67,14 @@ const HOT: &[(&str, &[LookUp])] = &[
     ("dependencies_lock", &[("job", &["job_id"])]),
     ("dependencies_mark", &[("job", &["job_id"])]),
     ("dependencies_move", &[("open", &["depends_on"])]),
+    ("dependencies_clear", &[("open", &["job_id", "depends_on"])]),
     ("dependencies_delete", &[("open", &["job_id"]), ("hold", &["job_id"])]),
 ];
 
 /// The same, of background work.
 const BACKGROUND: &[(&str, &[LookUp])] = &[
     ("dependencies_of", &[("open", &["job_id"]), ("other", &["job_id"])]),
-    ("dependents_of", &[("open", &["depends_on", "job_id"])]),
+    ("dependents_of", &[("open", &["depends_on", "job_id"]), ("job", &["job_id"])]),
     ("waits_due", &[("wait", &["due_at"]), ("job", &["job_id"])]),
     ("delayed_promote", &[("job", &["job_id"])]),
     ("settlements_missing", &[("job", &["job_id"])]),

@@ -39,7 +39,7 @@ fn a_person_is_held_to_a_rate_over_all_instances() -> Result<()> {
     })
 }
 
-/// Each item of a batch counts, and so do repetitions and what is done anew.
+/// Each item of a batch counts, and so does what is in it twice.
 #[test]
 fn every_submission_counts_however_it_is_made() -> Result<()> {
     run(async {
@@ -64,6 +64,47 @@ fn every_submission_counts_however_it_is_made() -> Result<()> {
         refused(alice.submit_job(job()).await, Reason::Rate429Throttled);
         // What is no submission goes on.
         alice.list_jobs(list()).await?;
+        Ok(())
+    })
+}
+
+/// What was taken is answered for nothing, so that nobody is told to come again for an answer that he did not hear.
+#[test]
+fn a_repetition_is_answered_where_the_rate_is_used_up() -> Result<()> {
+    run(async {
+        let world = World::with(held()).await?;
+        let alice = world.user("alice", &tenant());
+        let requests: Vec<_> = (0..PER_MINUTE).map(|_| job()).collect();
+        for request in &requests {
+            alice.submit_job(request.clone()).await?;
+        }
+        refused(alice.submit_job(job()).await, Reason::Rate429Throttled);
+        for request in &requests {
+            assert!(alice.submit_job(request.clone()).await?.replayed);
+        }
+        let conflicting = requests[0].clone().payload(json("[1]"));
+        refused(alice.submit_job(conflicting).await, Reason::Job409IdempotencyConflict);
+        Ok(())
+    })
+}
+
+/// Whoever sends a batch again under the same keys gets on, as far as the rate goes.
+#[test]
+fn a_batch_above_the_rate_is_taken_in_the_end() -> Result<()> {
+    run(async {
+        // One more each second.
+        let per_minute = 60;
+        let world = World::with(Settings::default().set("rates.users_per_minute", per_minute)).await?;
+        let tenant = tenant();
+        let alice = world.user("alice", &tenant);
+        let jobs: Vec<_> = (0..per_minute + 3).map(|_| job()).collect();
+        let all_are_taken = || async {
+            let results = alice.batch_submit_jobs(batch(jobs.clone())).await.map_err(|status| status.to_string())?;
+            let taken = results.results.iter().filter(|result| matches!(result.outcome, Some(Item::Job(_)))).count();
+            if taken == jobs.len() { Ok(()) } else { Err(format!("{taken} are taken")) }
+        };
+        eventually(all_are_taken, SOON).await?;
+        assert_eq!(rows::of_tenant(world.db.admin(), "jobs", &tenant).await?, jobs.len() as i64);
         Ok(())
     })
 }

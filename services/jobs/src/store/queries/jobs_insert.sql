@@ -8,21 +8,21 @@ WITH item AS MATERIALIZED (
         $18::uuid[], $19::int8[], $20::timestamptz[], $21::timestamptz[], $22::uuid[], $23::int2[], $24::bytea[], $25::text[],
         $26::text[], $27::int8[], $28::int4[], $29::int8[], $30::uuid[], $31::text[], $32::timestamptz[], $33::timestamptz[],
         $34::timestamptz[], $35::uuid[], $36::bytea[], $37::text[], $38::text[], $39::text[], $40::uuid[], $41::text[], $42::uuid[], $43::int2[],
-        $44::text[], $45::text[], $46::int8[], $47::text[], $48::text[]
+        $44::text[], $45::text[], $46::int8[], $47::text[], $48::text[], $49::bool[]
     ) AS item (
         job_id, tenant_id, project_id, intent, queue, tier, priority, actor_id, idempotency_key, payload_hash,
         payload, payload_content_type, max_attempts, run_budget_ms, run_after, request_id, traceparent,
         ledger_id, generation, window_end, created_at, event_id, shard, event_payload, detail,
         state, seq, attempt, fence, lease_id, worker_id, started_at, lease_expires_at,
         run_deadline, lease_event_id, lease_event_payload, lease_actor_id, lease_detail, lease_request_id, resubmits, first_state,
-        parent_job_id, depth, depends_on, on_dependency_failure, total_budget_ms, classification, residency
+        parent_job_id, depth, depends_on, on_dependency_failure, total_budget_ms, classification, residency, awaited
     )
 ), job AS (
     INSERT INTO jobs.jobs (
         job_id, tenant_id, project_id, intent, queue, tier, priority, state, seq, actor_id, idempotency_key,
         idempotency_payload_hash, payload, payload_content_type, max_attempts, run_budget_ms, attempt, fence,
         lease_id, worker_id, run_ms, run_after, created_at, started_at, request_id, traceparent, resubmits,
-        parent_job_id, depth, classification, residency, depends_on, on_dependency_failure, total_budget_ms, hash_key
+        parent_job_id, depth, classification, residency, depends_on, on_dependency_failure, total_budget_ms, hash_key, awaited
     )
     SELECT
         job_id, tenant_id, project_id, intent, queue, tier, priority, state, seq, actor_id, idempotency_key,
@@ -31,7 +31,8 @@ WITH item AS MATERIALIZED (
         parent_job_id, depth, classification, residency, string_to_array(depends_on, ',')::uuid[], string_to_array(on_dependency_failure, ','),
         total_budget_ms,
         -- 244 bits that nobody else has.
-        CASE WHEN classification = 'sensitive' THEN uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) END
+        CASE WHEN classification = 'sensitive' THEN uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) END,
+        awaited
     FROM item
 ), history AS (
     INSERT INTO jobs.job_events (

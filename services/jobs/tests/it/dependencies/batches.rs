@@ -1,10 +1,10 @@
 //! Batches whose items depend on each other.
 
 use anyhow::Result;
-use pb::JobState;
 use pb::batch_submit_jobs_result::Outcome;
+use pb::{JobState, OnFailure};
 
-use super::{comes_to, done, on_item};
+use super::{comes_to, done, on, on_item};
 use crate::support::*;
 
 fn item(on: &[i32]) -> pb::SubmitJobRequest {
@@ -96,6 +96,23 @@ fn what_depends_on_a_refused_item_fails_as_it_did() -> Result<()> {
         let received = refusal(&outcomes[3], Reason::Req400InvalidSchema);
         assert_eq!(fields(&received), ["jobs[3].dependencies[0].batch_item"]);
         taken(&outcomes[4]);
+        Ok(())
+    })
+}
+
+#[test]
+fn items_of_several_tenants_see_each_their_own() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let (here, elsewhere) = (tenant(), tenant());
+        let of_both = world.caller(user("alice", &here).tenants([here.clone(), elsewhere.clone()]));
+        let first = of_both.submit_job(job().tenant(&elsewhere)).await?.job_id;
+        let after_first = || pb::SubmitJobRequest { dependencies: vec![on(&first, OnFailure::Block)], ..job() };
+        let outcomes =
+            outcomes(&of_both, [&here, &elsewhere].map(|tenant| after_first().tenant(tenant)).into()).await?;
+        let received = refusal(&outcomes[0], Reason::Job404NotFound);
+        assert_eq!(fields(&received), ["jobs[0].dependencies[0].job_id"]);
+        assert_eq!(taken(&outcomes[1]).state(), JobState::Blocked);
         Ok(())
     })
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use pb::{JobState, OnFailure};
 
-use super::{comes_to, done, held, on, submitted};
+use super::{after, comes_to, done, held, on, submitted};
 use crate::support::*;
 
 fn after_one(job_id: &str, on_failure: OnFailure) -> pb::SubmitJobRequest {
@@ -106,7 +106,7 @@ fn the_job_that_does_a_failed_one_anew_takes_its_place() -> Result<()> {
 }
 
 #[test]
-fn what_is_done_anew_waits_for_nothing() -> Result<()> {
+fn what_is_done_anew_waits_for_nothing_that_has_ended() -> Result<()> {
     run(async {
         let world = World::shared().await?;
         let alice = world.user("alice", &tenant());
@@ -118,6 +118,57 @@ fn what_is_done_anew_waits_for_nothing() -> Result<()> {
         let anew = alice.resubmit_job(request).await?.job.expect("a job");
         assert_eq!(anew.state(), JobState::Queued);
         assert!(alice.job(&anew.job_id).await?.dependencies.is_empty());
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_done_anew_waits_for_what_goes_on() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let tenant = tenant();
+        let (alice, worker) = (world.user("alice", &tenant), world.worker("worker-1", &tenant));
+        let (first, ended) = (submitted(&alice, job()).await?, submitted(&alice, job()).await?);
+        let dependencies = vec![on(&first, OnFailure::Cancel), on(&ended, OnFailure::Run)];
+        let second = submitted(&alice, pb::SubmitJobRequest { dependencies, ..job() }).await?;
+        for job_id in [&ended, &second] {
+            alice.cancel_job(cancel(job_id)).await?;
+        }
+        let request = pb::ResubmitJobRequest { job_id: second, idempotency_key: fresh_key() };
+        let anew = alice.resubmit_job(request.clone()).await?.job.expect("a job");
+        assert_eq!(anew.state(), JobState::Blocked);
+        let seen = alice.job(&anew.job_id).await?;
+        assert_eq!(seen.dependencies, [on(&first, OnFailure::Cancel)], "as the old job did");
+        assert_eq!(seen.blocked_by, [first.as_str()]);
+        done(&worker, &first).await?;
+        comes_to(&alice, &anew.job_id, JobState::Queued).await?;
+        // What has ended since is no part of what the key stands for.
+        let again = alice.resubmit_job(request).await?.job.expect("a job");
+        assert_eq!((again.replayed, again.job_id), (true, anew.job_id));
+        Ok(())
+    })
+}
+
+#[test]
+fn doing_a_done_job_anew_blocks_nobody() -> Result<()> {
+    run(async {
+        let world = World::with(Settings::default()).await?;
+        let tenant = tenant();
+        let (alice, worker) = (world.user("alice", &tenant), world.worker("worker-1", &tenant));
+        let (first, other) = (submitted(&alice, job()).await?, submitted(&alice, job()).await?);
+        let waiting = submitted(&alice, after([&first, &other])).await?;
+        // Nobody settles meanwhile.
+        let mut rival = world.db.admin().begin().await?;
+        let lock = sqlx::query("SELECT 1 FROM jobs.jobs WHERE job_id = $1::uuid FOR UPDATE").bind(&waiting);
+        lock.fetch_one(&mut *rival).await?;
+        done(&worker, &first).await?;
+        let request = pb::ResubmitJobRequest { job_id: first, idempotency_key: fresh_key() };
+        let anew = alice.resubmit_job(request).await?.job.expect("a job").job_id;
+        assert_eq!(alice.job(&waiting).await?.blocked_by, [other.as_str()]);
+        rival.rollback().await?;
+        done(&worker, &other).await?;
+        comes_to(&alice, &waiting, JobState::Queued).await?;
+        assert_eq!(alice.job(&anew).await?.state(), JobState::Queued);
         Ok(())
     })
 }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod failing;
+mod locking;
 mod naming;
 mod racing;
 mod waiting;

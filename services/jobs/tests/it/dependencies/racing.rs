@@ -69,6 +69,36 @@ fn more_dependents_than_fit_one_round_are_all_told() -> Result<()> {
 }
 
 #[test]
+fn many_that_come_too_late_tell_it_once_a_transaction() -> Result<()> {
+    run(async {
+        let world = World::with(Settings::default()).await?;
+        sqlx::raw_sql(
+            "CREATE TABLE public.told (job_id uuid, told_by xid8); \
+             CREATE FUNCTION public.tell() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS \
+                 'BEGIN INSERT INTO public.told VALUES (NEW.job_id, pg_current_xact_id()); RETURN NEW; END'; \
+             CREATE TRIGGER told AFTER INSERT ON jobs.job_settlements FOR EACH ROW EXECUTE FUNCTION public.tell()",
+        )
+        .execute(world.db.admin())
+        .await?;
+        let alice = world.user("alice", &tenant());
+        let first = submitted(&alice, job()).await?;
+        alice.cancel_job(cancel(&first)).await?;
+        let late = || pb::SubmitJobRequest { dependencies: vec![on(&first, OnFailure::Cancel)], ..job() };
+        for result in alice.batch_submit_jobs(batch((0..40).map(|_| late()))).await?.results {
+            let Some(pb::batch_submit_jobs_result::Outcome::Job(taken)) = result.outcome else {
+                anyhow::bail!("not taken: {result:?}")
+            };
+            comes_to(&alice, &taken.job_id, JobState::Cancelled).await?;
+        }
+        let told: (i64, i64) = sqlx::query_as("SELECT count(*), count(DISTINCT told_by) FROM public.told")
+            .fetch_one(world.db.admin())
+            .await?;
+        assert!(told.0 > 0 && told.0 == told.1, "settlements, transactions: {told:?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn an_end_that_an_older_version_did_not_note_is_found() -> Result<()> {
     run(async {
         let world = World::with(Settings::default().set("tasks.settle_check_period_ms", 50)).await?;

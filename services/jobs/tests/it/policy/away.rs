@@ -38,7 +38,8 @@ fn tier_a_goes_on_for_a_while_then_nothing_does_until_policy_is_back() -> Result
 
         engine.set_away(true);
         stands(&world.first, "degraded").await?;
-        let cached = alice.submit_job(job()).await?;
+        let known = job();
+        let cached = alice.submit_job(known.clone()).await?;
         assert_eq!(cached.state(), JobState::Queued, "of tier A, while what is known is good for it");
         let leased_a = leases(&worker, &cached.job_id).await?;
         worker.complete_job(complete(&leased_a, json("1"))).await?;
@@ -57,6 +58,7 @@ fn tier_a_goes_on_for_a_while_then_nothing_does_until_policy_is_back() -> Result
         let refusal = || async { alice.submit_job(job()).await.err().ok_or("taken") };
         let refusal = eventually(refusal, SOON).await?;
         refused(Err::<(), _>(refusal), Reason::Policy503EngineUnavailable);
+        assert!(alice.submit_job(known).await?.replayed, "what was taken is answered");
 
         engine.set_away(false);
         stands(&world.first, "ok").await?;

@@ -142,6 +142,19 @@ fn a_job_is_the_parent_of_what_its_intent_may_delegate() -> Result<()> {
         let parent = alice.submit_job(job()).await?.job_id;
         let child = |intent: &str| pb::SubmitJobRequest { parent_job_id: parent.clone(), ..job().intent(intent) };
         alice.submit_job(child("repo.deploy")).await?;
+        let old = alice.submit_job(child("repo.deploy").project("beta")).await?.job_id;
+        let decision = pb::DecideJobRequest {
+            job_id: old.clone(),
+            decision: pb::Decision::Reject.into(),
+            idempotency_key: fresh_key(),
+            ..Default::default()
+        };
+        olga.decide_job(decision).await?;
+        // Of beta alone: the rules are those of a parent that this caller does not see.
+        let of_beta = world.caller(user("alice", &tenant).projects([holdfast_ids::ProjectId::parse("beta")?]));
+        let resubmit = || pb::ResubmitJobRequest { job_id: old.clone(), idempotency_key: fresh_key() };
+        let heard = resubmit();
+        of_beta.resubmit_job(heard.clone()).await?;
         let delegations = |intents: &[&str]| {
             let intents = intents.iter().map(|intent| (*intent).to_owned()).collect();
             let delegations = Some(pb::Delegations { intents });
@@ -153,6 +166,8 @@ fn a_job_is_the_parent_of_what_its_intent_may_delegate() -> Result<()> {
         assert_eq!(refusal.metadata.get("rule").map(String::as_str), Some("delegations"));
         // The rules are those of the parent's project, wherever the child is to be.
         refused(alice.submit_job(child("repo.deploy").project("beta")).await, Reason::Policy403Denied);
+        refused(of_beta.resubmit_job(resubmit()).await, Reason::Policy403Denied);
+        assert!(of_beta.resubmit_job(heard).await?.job.is_some_and(|job| job.replayed));
         alice.submit_job(job().intent("repo.deploy")).await?;
         olga.update_project(update(PROJECT, 1, delegations(&[]))).await?;
         refused(alice.submit_job(child("repo.lint")).await, Reason::Policy403Denied);

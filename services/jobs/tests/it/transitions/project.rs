@@ -120,7 +120,8 @@ impl<'s> Project<'s> {
         let opened = key_heads_claim_if_free(&mut tx, &[candidate]).await?.pop().context("a fresh key is free")?;
         let created_at = opened.opened_at;
         let blocked_by: Vec<JobId> = submission.dependencies.iter().map(|dependency| dependency.job_id).collect();
-        let intakes = jobs_insert(&mut tx, [New::of(candidate, opened, blocked_by, Vec::new())].iter(), encode).await?;
+        let intakes =
+            jobs_insert(&mut tx, [New::of(candidate, opened, blocked_by, Vec::new(), false)].iter(), encode).await?;
         let open = submission.dependencies.iter().map(|dependency| Open {
             job_id: candidate.job_id,
             tenant_id: self.tenant.clone(),

@@ -95,14 +95,23 @@ fn nothing_is_done_on_behalf_of_a_job_that_exceeded_a_budget() -> Result<()> {
         let parent = running(&world, &tenant, PROJECT).await?;
         let child = pb::SubmitJobRequest { parent_job_id: id_of(&parent), ..job() };
         let accepted = alice.submit_job(child.clone()).await?;
+        let old = pb::SubmitJobRequest { idempotency_key: fresh_key(), ..child.clone() };
+        let old = alice.submit_job(old).await?.job_id;
+        alice.cancel_job(cancel(&old)).await?;
+        let anew = |job_id: &str| pb::ResubmitJobRequest { job_id: job_id.to_owned(), idempotency_key: fresh_key() };
+        let request = anew(&old);
+        let heard = alice.resubmit_job(request.clone()).await?.job.expect("a job").job_id;
         recorded(&world.worker("worker-1", &tenant), held(&parent, 1001, 0)).await?;
         let again = alice.submit_job(child.clone()).await?;
         assert!(again.replayed && again.job_id == accepted.job_id, "who was told of a job is told again");
         let other_child = pb::SubmitJobRequest { idempotency_key: fresh_key(), ..child };
         refused(alice.submit_job(other_child).await, Reason::Budget409Exceeded);
+        // Nor are its children done anew.
+        refused(alice.resubmit_job(anew(&old)).await, Reason::Budget409Exceeded);
+        let again = alice.resubmit_job(request).await?.job.expect("a job");
+        assert!(again.replayed && again.job_id == heard, "who was told of a job is told again");
         // Anew it has a budget of its own: that takes somebody who wants it.
-        let anew = pb::ResubmitJobRequest { job_id: id_of(&parent), idempotency_key: fresh_key() };
-        let anew = alice.resubmit_job(anew).await?.job.expect("a job");
+        let anew = alice.resubmit_job(anew(&id_of(&parent))).await?.job.expect("a job");
         assert_eq!(alice.job(&anew.job_id).await?.state(), JobState::Queued);
         Ok(())
     })
