@@ -63,8 +63,8 @@ table jobs.budget_usage owner holdfast_jobs_owner row level security forced with
   CREATE INDEX budget_usage_by_end ON jobs.budget_usage USING btree (period_end, tenant_id, scope, scope_id)
   policy background for all to holdfast_jobs_task using true with check true
   policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
-  grant DELETE, SELECT, UPDATE to holdfast_jobs_task
   grant INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant SELECT, UPDATE to holdfast_jobs_task
 
 table jobs.idempotency_heads owner holdfast_jobs_owner row level security forced with (fillfactor=90)
   column tenant_id text collate "C" not null
@@ -210,20 +210,6 @@ table jobs.job_queue owner holdfast_jobs_owner row level security forced with (a
   policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
-
-table jobs.job_queue_clock owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, fillfactor=70)
-  column job_id uuid not null
-  column tenant_id text collate "C" not null
-  column waited_ms bigint not null
-  column seen_at timestamp with time zone not null
-  column ready_at timestamp with time zone not null
-  column told boolean not null
-  constraint job_queue_clock_pkey PRIMARY KEY (job_id)
-  constraint queue_clock_is_not_negative CHECK ((waited_ms >= 0))
-  policy background for all to holdfast_jobs_task using true with check true
-  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
-  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
-  grant SELECT to holdfast_jobs_app
 
 table jobs.job_settlements owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
   column settlement_id uuid not null

@@ -13,6 +13,7 @@ use tonic::{
     transport::{Channel, ClientTlsConfig, Endpoint},
 };
 
+use crate::retry::in_future;
 use crate::{
     Error, ErrorKind, Jobs, Keys, Projects, Reason, Retry, TokenSource, Usages,
     instances::{Instances, Picked},
@@ -224,7 +225,8 @@ impl Client {
             let limit = self.shared.attempt_timeout.min(course.left());
             let mut request = Request::new(message.clone());
             request.set_timeout(limit);
-            self.address(&mut request, &request_id).await.map_err(|error| error.sent(&request_id, course.attempts))?;
+            let addressed = self.address(&mut request, &request_id, limit).await;
+            addressed.map_err(|error| error.sent(&request_id, course.attempts))?;
             let authorization = request.metadata().get("authorization").cloned();
 
             course.attempts += 1;
@@ -249,9 +251,15 @@ impl Client {
         }
     }
 
-    /// Puts token, request id and trace into a request.
-    pub(crate) async fn address<Q>(&self, request: &mut Request<Q>, request_id: &str) -> Result<(), Error> {
-        let authorization = self.shared.tokens.header().await?;
+    /// Puts token, request id and trace into a request; waits no longer for the token than the request itself may take.
+    pub(crate) async fn address<Q>(
+        &self,
+        request: &mut Request<Q>,
+        request_id: &str,
+        limit: Duration,
+    ) -> Result<(), Error> {
+        let authorization = timeout(limit, self.shared.tokens.header()).await;
+        let authorization = authorization.unwrap_or_else(|_| Err(Error::no_token("it did not come in time".into())))?;
         let metadata = request.metadata_mut();
         if let Some(authorization) = authorization {
             metadata.insert("authorization", authorization);
@@ -309,7 +317,7 @@ struct Course<'a> {
 
 impl<'a> Course<'a> {
     fn new(shared: &'a Shared) -> Self {
-        let deadline = Instant::now() + shared.call_timeout;
+        let deadline = in_future(shared.call_timeout);
         Self { shared, deadline, attempts: 0, retries: 0, moves: 0, token_renewed: false }
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, error::Error as StdError, fmt, ops::Deref, sync::Arc, time::Duration};
 
 use holdfast_fault::{Received, traits};
+use serde_json::error::Category;
 use tonic::{Code, ConnectError, Status};
 
 pub use holdfast_fault::{Reason, Violation as FieldViolation};
@@ -53,6 +54,10 @@ pub enum ErrorKind {
     NoToken,
     /// This cannot be sent as it is, by this side's own check; nothing was sent.
     Invalid,
+    /// What came back is not an answer of this contract; what became of the request is not known.
+    BadAnswer,
+    /// The job has no result, or not one of this form.
+    NoResult,
 }
 
 impl Error {
@@ -65,7 +70,7 @@ impl Error {
             ErrorKind::RefusedByNewer(_) => self.retry_after.is_some(),
             ErrorKind::Foreign => self.code == Code::Unavailable,
             ErrorKind::Unreachable | ErrorKind::Lost | ErrorKind::NotEnded => true,
-            ErrorKind::NoToken | ErrorKind::Invalid => false,
+            ErrorKind::NoToken | ErrorKind::Invalid | ErrorKind::BadAnswer | ErrorKind::NoResult => false,
         }
     }
 
@@ -80,8 +85,12 @@ impl Error {
                 self.code,
                 Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown | Code::Internal
             ),
-            ErrorKind::Lost => true,
-            ErrorKind::Unreachable | ErrorKind::NotEnded | ErrorKind::NoToken | ErrorKind::Invalid => false,
+            ErrorKind::Lost | ErrorKind::BadAnswer => true,
+            ErrorKind::Unreachable
+            | ErrorKind::NotEnded
+            | ErrorKind::NoToken
+            | ErrorKind::Invalid
+            | ErrorKind::NoResult => false,
         }
     }
 
@@ -169,6 +178,19 @@ impl Error {
         Self::here(ErrorKind::Invalid, Code::InvalidArgument, message.to_string())
     }
 
+    pub(crate) fn bad_answer(message: &str) -> Self {
+        Self::here(ErrorKind::BadAnswer, Code::Internal, message.to_owned())
+    }
+
+    /// What an answer always holds.
+    pub(crate) fn unless_there<T>(part: Option<T>) -> Result<T, Self> {
+        part.ok_or_else(|| Self::bad_answer("the answer is empty"))
+    }
+
+    pub(crate) fn no_result(message: String) -> Self {
+        Self::here(ErrorKind::NoResult, Code::FailedPrecondition, message)
+    }
+
     pub(crate) fn no_token(source: Box<dyn StdError + Send + Sync>) -> Self {
         let error = Self::here(ErrorKind::NoToken, Code::Unauthenticated, format!("no token: {source}"));
         error.with(|details| details.source = Some(Arc::from(source)))
@@ -249,10 +271,21 @@ impl StdError for Error {
 }
 
 impl From<serde_json::Error> for Error {
-    /// A payload that cannot be written as JSON, or a result that is not the JSON that was expected.
+    /// A payload that cannot be written as JSON.
     fn from(error: serde_json::Error) -> Self {
-        Self::invalid(error)
+        Self::invalid(flaw(&error))
     }
+}
+
+/// What is wrong with JSON, without what it holds: serde would quote it.
+pub(crate) fn flaw(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Io => "could not be written or read",
+        Category::Syntax => "is not JSON",
+        Category::Data => "is JSON of another form than expected",
+        Category::Eof => "ends too soon",
+    };
+    format!("{what}, at line {} column {}", error.line(), error.column())
 }
 
 #[cfg(test)]

@@ -238,19 +238,19 @@ impl Jobs {
         let request = pb::BatchSubmitJobsRequest { jobs: batch.to_vec() };
         let results = call!(self, batch_submit_jobs, request).await?.results;
         if results.len() != batch.len() {
-            return Err(Error::invalid("the answer has not one result a job"));
+            return Err(Error::bad_answer("the answer has not one result a job"));
         }
         let outcomes = results.into_iter().map(|result| match result.outcome {
             Some(Outcome::Job(job)) => Ok(job.into()),
             Some(Outcome::Error(status)) => Err(Error::of_item(&status)),
-            None => Err(Error::invalid("the answer has a result without an outcome")),
+            None => Err(Error::bad_answer("the answer has a result without an outcome")),
         });
         Ok(outcomes.collect())
     }
 
     pub async fn get(&self, job_id: &str) -> Result<Job, Error> {
         let answer = call!(self, get_job, pb::GetJobRequest { job_id: job_id.to_owned() }).await?;
-        Ok(answer.job.unwrap_or_default())
+        Error::unless_there(answer.job)
     }
 
     /// Newest first, without payloads and results. Pages are fetched as the stream is read.
@@ -286,12 +286,12 @@ impl Jobs {
         })
     }
 
-    /// Ends a job that is not final. `reason` is kept in its history.
+    /// Ends a job that is neither final nor waits for a decision (reject that). `reason` is kept in its history.
     pub async fn cancel(&self, job_id: &str, reason: &str, key: &IdempotencyKey) -> Result<Cancelled, Error> {
         let (job_id, reason) = (job_id.to_owned(), reason.to_owned());
         let request = pb::CancelJobRequest { job_id, reason, idempotency_key: key.into() };
         let answer = call!(self, cancel_job, request).await?;
-        Ok(Cancelled { job: answer.job.unwrap_or_default(), replayed: answer.replayed })
+        Ok(Cancelled { job: Error::unless_there(answer.job)?, replayed: answer.replayed })
     }
 
     /// Records a person's decision about a job of tier C, and moves the job by it.
@@ -304,7 +304,7 @@ impl Jobs {
             idempotency_key: String::from(&decision.key),
         };
         let answer = call!(self, decide_job, request).await?;
-        let (job, approval) = (answer.job.unwrap_or_default(), answer.approval.unwrap_or_default());
+        let (job, approval) = (Error::unless_there(answer.job)?, Error::unless_there(answer.approval)?);
         Ok(Decided { job, approval, replayed: answer.replayed })
     }
 
@@ -317,7 +317,7 @@ impl Jobs {
     /// Submits a job that has ended once more, as a new job under a new key.
     pub async fn resubmit(&self, job_id: &str, key: &IdempotencyKey) -> Result<Submitted, Error> {
         let request = pb::ResubmitJobRequest { job_id: job_id.to_owned(), idempotency_key: key.into() };
-        Ok(call!(self, resubmit_job, request).await?.job.unwrap_or_default().into())
+        Ok(Error::unless_there(call!(self, resubmit_job, request).await?.job)?.into())
     }
 }
 

@@ -99,7 +99,7 @@ impl Keys {
                 completed_at: time(done.completed_at.as_ref()),
                 generation: done.generation,
             }),
-            None => Err(Error::invalid("the answer says nothing about the key")),
+            None => Err(Error::bad_answer("the answer says nothing about the key")),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::error::flaw;
 use crate::{
     Error,
     pb::{self, JobState, Payload},
@@ -49,8 +50,9 @@ impl JobExt for pb::Job {
 
     fn result_json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         match &self.result {
-            Some(result) => Ok(serde_json::from_slice(&result.data)?),
-            None => Err(Error::invalid(format!(
+            Some(result) => serde_json::from_slice(&result.data)
+                .map_err(|error| Error::no_result(format!("the result of job {} {}", self.job_id, flaw(&error)))),
+            None => Err(Error::no_result(format!(
                 "job {} has no result: it is {}",
                 self.job_id,
                 self.state().as_str_name().trim_start_matches("JOB_STATE_").to_lowercase()

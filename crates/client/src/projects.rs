@@ -18,7 +18,7 @@ impl Projects {
         let answer = self.client.call(request, |channel, request| async move {
             ProjectServiceClient::new(channel).get_project(request).await
         });
-        Ok(answer.await?.project.unwrap_or_default())
+        Error::unless_there(answer.await?.project)
     }
 
     /// Replaces the settings of a project that is at `expected_version` (0: it has none yet).
@@ -38,7 +38,7 @@ impl Projects {
         let answer = self.client.call(request, |channel, request| async move {
             ProjectServiceClient::new(channel).update_project(request).await
         });
-        Ok(answer.await?.project.unwrap_or_default())
+        Error::unless_there(answer.await?.project)
     }
 
     /// The projects of a tenant that have settings or have had a job, by name.

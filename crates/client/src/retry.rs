@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rand::Rng as _;
+use tokio::time::Instant;
 use tower::retry::budget::{Budget as _, TpsBudget};
 
 /// How calls are sent again. What is sent again at all, the error says: [`Error::is_retryable`](crate::Error::is_retryable).
@@ -18,6 +19,13 @@ pub struct Retry {
     pub budget_share: f32,
     /// Retries a second that are allowed beside that share, for those who call rarely.
     pub budget_per_s: u32,
+}
+
+/// Then; far away where that is no time at all, since `Duration::MAX` is how many say "without limit".
+pub(crate) fn in_future(after: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    let now = Instant::now();
+    now.checked_add(after).unwrap_or(now + FAR)
 }
 
 impl Default for Retry {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::{sync::Mutex, time::Instant};
 use tonic::metadata::{Ascii, MetadataValue};
 
-use crate::Error;
+use crate::{Error, retry::in_future};
 
 /// How old what was read from a file may be.
 const FILE_FRESH_FOR: Duration = Duration::from_secs(1);
@@ -109,7 +109,7 @@ impl Tokens {
             .parse()
             .map_err(|_| Error::no_token("it holds characters that a token cannot have".into()))?;
         header.set_sensitive(true);
-        let until = token.fresh_for.map(|fresh_for| Instant::now() + fresh_for);
+        let until = token.fresh_for.map(in_future);
         *current = Some(Presented { header: header.clone(), until });
         Ok(Some(header))
     }

@@ -116,7 +116,7 @@ impl Usages {
         let answer = self.client.call(request, |channel, request| async move {
             UsageServiceClient::new(channel).get_budget(request).await
         });
-        Ok(answer.await?.budget.unwrap_or_default())
+        Error::unless_there(answer.await?.budget)
     }
 }
 

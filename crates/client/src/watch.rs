@@ -111,7 +111,7 @@ impl Watch {
         let request_id = RequestId::new().to_string();
         let picked = self.client.shared.instances.pick();
         let mut request = Request::new(self.request.clone());
-        self.client.address(&mut request, &request_id).await?;
+        self.client.address(&mut request, &request_id, self.client.shared.attempt_timeout).await?;
         self.presented = request.metadata().get("authorization").cloned();
         let mut jobs = JobServiceClient::new(picked.channel.clone());
         let error = match timeout(self.client.shared.attempt_timeout, jobs.watch_jobs(request)).await {

@@ -18,6 +18,7 @@ use super::{
     held::Held,
     job::{Job, JobError, Verdict},
 };
+use crate::retry::in_future;
 use crate::{
     Client, Error, ErrorKind, Reason,
     payload::check_result,
@@ -159,7 +160,7 @@ impl<H: Handler> InHand<H> {
         match self.phase {
             Phase::Finishing { until } if until <= now => {
                 self.held.stop_all();
-                self.phase = Phase::Stopping { until: now + self.spec.stop_patience };
+                self.phase = Phase::Stopping { until: in_future(self.spec.stop_patience) };
             }
             Phase::Stopping { until } if until <= now => self.give_back(now),
             Phase::GivingBack { until } if until <= now => self.phase = Phase::Over,
@@ -168,7 +169,7 @@ impl<H: Handler> InHand<H> {
     }
 
     fn begin_stopping(&mut self) {
-        self.phase = Phase::Finishing { until: Instant::now() + self.spec.drain_patience };
+        self.phase = Phase::Finishing { until: in_future(self.spec.drain_patience) };
         self.send(Message::Drain(Drain { release: Vec::new() }));
     }
 
@@ -254,7 +255,7 @@ impl<H: Handler> InHand<H> {
             if self.spec.stop_patience.is_zero() {
                 work.abort();
             } else {
-                self.lingering.push_back((Instant::now() + self.spec.stop_patience, work));
+                self.lingering.push_back((in_future(self.spec.stop_patience), work));
             }
             self.observe(&WorkerEvent::Revoked { lease: job.lease(), cause });
         }

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::flaw;
 use crate::{
     CallContext, Client, Error, IdempotencyKey, ModelUsage, Payload, UsageError,
     payload::time,
@@ -60,7 +61,8 @@ impl Job {
 
     /// The payload as what it should be. What it is not now it will not be in the next attempt: fails the job for good.
     pub fn payload_json<T: DeserializeOwned>(&self) -> Result<T, JobError> {
-        serde_json::from_slice(self.data()).map_err(|error| JobError::permanent("payload_invalid", error))
+        serde_json::from_slice(self.data())
+            .map_err(|error| JobError::permanent("payload_invalid", format!("the payload {}", flaw(&error))))
     }
 
     /// When the run budget is used up, however often the lease is extended; by the database's clock.
@@ -173,7 +175,7 @@ impl From<Error> for JobError {
 /// A result that cannot be written as JSON.
 impl From<serde_json::Error> for JobError {
     fn from(error: serde_json::Error) -> Self {
-        Self::permanent("result_invalid", error)
+        Self::permanent("result_invalid", format!("the result {}", flaw(&error)))
     }
 }
 

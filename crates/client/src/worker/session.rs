@@ -11,6 +11,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Streaming};
 
 use super::{Answer, Handler, WorkerEvent, in_hand::InHand};
+use crate::retry::in_future;
 use crate::{
     Client, Error, JobState, Reason,
     instances::Picked,
@@ -74,7 +75,20 @@ impl<H: Handler> Session<'_, H> {
         let request_id = RequestId::new().to_string();
         // No deadline: the session lasts as long as both sides like.
         let mut request = Request::new(requests);
-        self.client.address(&mut request, &request_id).await?;
+        let limit = self.client.shared.attempt_timeout;
+        {
+            let addressed = self.client.address(&mut request, &request_id, limit);
+            tokio::pin!(addressed);
+            loop {
+                if self.in_hand.is_over() {
+                    return Ok(None);
+                }
+                tokio::select! {
+                    done = &mut addressed => break done?,
+                    () = self.in_hand.tend() => {}
+                }
+            }
+        }
         let authorization = request.metadata().get("authorization").cloned();
         let hello = self.hello();
         let _ = self.outgoing.send(WorkRequest { message: Some(work_request::Message::Hello(hello)) });
@@ -82,7 +96,7 @@ impl<H: Handler> Session<'_, H> {
         let mut workers = WorkerServiceClient::new(picked.channel.clone());
         let opening = workers.work(request);
         tokio::pin!(opening);
-        let limit = Instant::now() + self.client.shared.attempt_timeout;
+        let limit = in_future(limit);
         loop {
             if self.in_hand.is_over() {
                 return Ok(None);
@@ -117,7 +131,7 @@ impl<H: Handler> Session<'_, H> {
     }
 
     async fn serve(&mut self, mut incoming: Streaming<WorkResponse>) -> Result<Ending, Error> {
-        let welcome_by = Instant::now() + self.client.shared.attempt_timeout;
+        let welcome_by = in_future(self.client.shared.attempt_timeout);
         loop {
             let welcomed = self.heartbeat.is_some();
             tokio::select! {
