@@ -55,16 +55,18 @@ table jobs.budget_usage owner holdfast_jobs_owner row level security forced with
   column cost_micro_usd bigint not null
   column entries bigint not null
   column breached_at timestamp with time zone
+  column sweep_at timestamp with time zone
   constraint budget_period_ends CHECK ((period_end > period_start))
   constraint budget_scope_is_known CHECK ((scope = ANY (ARRAY['user'::text, 'project'::text, 'tenant'::text])))
   constraint budget_usage_is_not_negative CHECK (((tokens >= 0) AND (cost_micro_usd >= 0) AND (entries >= 0)))
   constraint budget_usage_pkey PRIMARY KEY (tenant_id, scope, scope_id, period_start)
-  CREATE INDEX budget_usage_breached ON jobs.budget_usage USING btree (period_end) WHERE (breached_at IS NOT NULL)
+  CREATE INDEX budget_usage_breached_by_key ON jobs.budget_usage USING btree (period_end, tenant_id, scope, scope_id) WHERE (breached_at IS NOT NULL)
   CREATE INDEX budget_usage_by_end ON jobs.budget_usage USING btree (period_end, tenant_id, scope, scope_id)
+  CREATE INDEX budget_usage_to_sweep ON jobs.budget_usage USING btree (sweep_at) WHERE (sweep_at IS NOT NULL)
   policy background for all to holdfast_jobs_task using true with check true
   policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant DELETE, SELECT, UPDATE to holdfast_jobs_task
   grant INSERT, SELECT, UPDATE to holdfast_jobs_app
-  grant SELECT, UPDATE to holdfast_jobs_task
 
 table jobs.idempotency_heads owner holdfast_jobs_owner row level security forced with (fillfactor=90)
   column tenant_id text collate "C" not null
@@ -211,6 +213,20 @@ table jobs.job_queue owner holdfast_jobs_owner row level security forced with (a
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_app
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
 
+table jobs.job_queue_clock owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, fillfactor=70)
+  column job_id uuid not null
+  column tenant_id text collate "C" not null
+  column waited_ms bigint not null
+  column seen_at timestamp with time zone not null
+  column ready_at timestamp with time zone not null
+  column told boolean not null
+  constraint job_queue_clock_pkey PRIMARY KEY (job_id)
+  constraint queue_clock_is_not_negative CHECK ((waited_ms >= 0))
+  policy background for all to holdfast_jobs_task using true with check true
+  policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
+  grant DELETE, INSERT, SELECT, UPDATE to holdfast_jobs_task
+  grant SELECT to holdfast_jobs_app
+
 table jobs.job_settlements owner holdfast_jobs_owner row level security forced with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000)
   column settlement_id uuid not null
   column job_id uuid not null
@@ -231,8 +247,10 @@ table jobs.job_usage owner holdfast_jobs_owner partitioned by RANGE (job_id) row
   column entries bigint not null
   constraint job_usage_is_not_negative CHECK (((tokens >= 0) AND (cost_micro_usd >= 0) AND (entries >= 0)))
   constraint job_usage_pkey PRIMARY KEY (job_id)
+  policy background for select to holdfast_jobs_task using true
   policy tenant_scope for all to holdfast_jobs_app using (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[])) with check (tenant_id = ANY (( SELECT string_to_array(current_setting('holdfast.tenants'::text, true), ','::text) AS string_to_array)::text[]))
   grant INSERT, SELECT, UPDATE to holdfast_jobs_app
+  grant SELECT to holdfast_jobs_task
 
 table jobs.job_waits owner holdfast_jobs_owner row level security forced with (fillfactor=70)
   column job_id uuid not null
@@ -301,6 +319,7 @@ table jobs.jobs owner holdfast_jobs_owner partitioned by RANGE (job_id) row leve
   column residency text collate "C" not null default 'global'::text
   column total_budget_ms bigint
   column backoff_ms bigint not null default 0
+  column hash_key bytea
   constraint job_classification_is_known CHECK ((classification = ANY (ARRAY['public'::text, 'internal'::text, 'sensitive'::text])))
   constraint job_counts_are_sane CHECK (((seq >= 1) AND (attempt >= 0) AND (fence >= 0) AND (run_ms >= 0) AND (max_attempts >= 1) AND (run_budget_ms >= 1000)))
   constraint job_dependencies_are_pairs CHECK ((((depends_on IS NULL) AND (on_dependency_failure IS NULL)) OR (((cardinality(depends_on) >= 1) AND (cardinality(depends_on) <= 100)) AND (cardinality(on_dependency_failure) = cardinality(depends_on)))))

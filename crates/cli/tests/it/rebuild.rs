@@ -31,9 +31,9 @@ fn worker(client: &Client, script: &str) -> Child {
     command.stderr(Stdio::null()).spawn().unwrap()
 }
 
-async fn change(client: &Client, statements: &[&str]) {
+async fn change(client: &Client, statements: &[&'static str]) {
     for statement in statements {
-        sqlx::query(statement).execute(client.stack.database.admin()).await.unwrap();
+        sqlx::query(*statement).execute(client.stack.database.admin()).await.unwrap();
     }
 }
 

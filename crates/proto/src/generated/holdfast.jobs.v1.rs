@@ -1594,7 +1594,8 @@ pub mod job_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Queues one job, or answers with the job that the same key queued before, whatever was set or used up since then. Fails with AUTH_403_SCOPE where the token is
+        /// Queues one job, or answers with the job that the same key queued before, whatever was set or used up since then.
+        /// Fails with AUTH_403_SCOPE where the token is
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
         /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
         /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep, BUDGET_409_EXCEEDED where it ended because it exceeded a budget;
@@ -1890,7 +1891,8 @@ pub mod job_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with JobServiceServer.
     #[async_trait]
     pub trait JobService: std::marker::Send + std::marker::Sync + 'static {
-        /// Queues one job, or answers with the job that the same key queued before, whatever was set or used up since then. Fails with AUTH_403_SCOPE where the token is
+        /// Queues one job, or answers with the job that the same key queued before, whatever was set or used up since then.
+        /// Fails with AUTH_403_SCOPE where the token is
         /// not for the tenant, project, intent or tier; JOB_409_IDEMPOTENCY_CONFLICT where the key was used for another request;
         /// JOB_503_QUEUE_UNAVAILABLE where the queue is full; JOB_404_NOT_FOUND where the parent is not there;
         /// JOB_422_DELEGATION_DEPTH_EXCEEDED where it is too deep, BUDGET_409_EXCEEDED where it ended because it exceeded a budget;

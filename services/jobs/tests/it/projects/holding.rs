@@ -146,6 +146,7 @@ fn a_job_is_the_parent_of_what_its_intent_may_delegate() -> Result<()> {
         let decision = pb::DecideJobRequest {
             job_id: old.clone(),
             decision: pb::Decision::Reject.into(),
+            reason: "not now".to_owned(),
             idempotency_key: fresh_key(),
             ..Default::default()
         };
