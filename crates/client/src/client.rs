@@ -350,7 +350,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_endpoint_is_refused_before_anything_is_sent() {
         for url in ["", "not a url", "ftp://127.0.0.1:1"] {
-            let error = Client::builder(url).build().err().expect("refused");
+            let error = Client::builder(url).build().expect_err("refused");
             assert_eq!(error.kind, ErrorKind::Invalid, "{url}");
         }
         assert!(Client::builder("https://jobs.example:7100").endpoint("http://[::1]:7100").build().is_ok());

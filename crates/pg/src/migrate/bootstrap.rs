@@ -17,6 +17,26 @@ pub async fn bootstrap(admin_url: &DatabaseUrl, passwords: &Passwords) -> Result
 }
 
 pub(super) async fn bootstrap_with(admin: &PgConnectOptions, passwords: &Passwords) -> Result<(), MigrateError> {
+    /// Roles are the server's, and the lock is the database's: another database of the server may be made at the same time.
+    const TRIES: usize = 10;
+    let mut tries = 1;
+    while let Err(error) = attempt(admin, passwords).await {
+        if tries == TRIES || !is_concurrent(&error) {
+            return Err(error);
+        }
+        tries += 1;
+    }
+    Ok(())
+}
+
+/// Somebody else changed the same row of the catalogue.
+fn is_concurrent(error: &MigrateError) -> bool {
+    error.to_string().contains("tuple concurrently updated")
+        || std::error::Error::source(error)
+            .is_some_and(|source| source.to_string().contains("tuple concurrently updated"))
+}
+
+async fn attempt(admin: &PgConnectOptions, passwords: &Passwords) -> Result<(), MigrateError> {
     let mut connection = PgConnection::connect_with(admin).await?;
     let mut tx = connection.begin().await?;
     tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('holdfast.bootstrap', 0))").await?;

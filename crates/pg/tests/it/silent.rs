@@ -205,7 +205,7 @@ async fn a_single_statement_ends_in_time_and_costs_no_slot() -> Result<()> {
 #[tokio::test]
 async fn calls_cut_off_in_mid_statement_leave_the_pool_usable() -> Result<()> {
     let bench = bench(SOON).await?;
-    for statement in ["SELECT pg_sleep(60)", "SELECT pg_sleep(0.1)"] {
+    for statement in ["SELECT pg_sleep(60)", "SELECT pg_sleep(0.5)"] {
         for _ in 0..ROUNDS {
             let (open, _) = bench.every_slot().await?;
             for mut tx in open {

@@ -61,10 +61,12 @@ impl Walk {
             assert_eq!(reason, Reason::Auth403Scope);
         }
         if let (_, Some(others), nobodys) = self.job_ids(own) {
+            let unused = fresh_key();
             let after = |job_id| {
                 let on = Some(pb::dependency::On::JobId(job_id));
                 let dependencies = vec![pb::Dependency { on, on_failure: pb::OnFailure::Run.into() }];
-                pb::SubmitJobRequest { dependencies, ..request.clone() }
+                // A key that has a job would be told of before what it names.
+                pb::SubmitJobRequest { dependencies, idempotency_key: unused.clone(), ..request.clone() }
             };
             let reason = self.refused_alike(own, by, "JobService.SubmitJob", (after(others), after(nobodys))).await;
             assert_eq!(reason, Reason::Job404NotFound);
