@@ -9,7 +9,7 @@ use tokio::process::Child;
 
 use crate::support::{Client, Ran, command, finish};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 async fn rebuild(url: &DatabaseUrl, flags: &[&str]) -> Ran {
     let mut command = command(["-o", "json", "jobs", "rebuild-queues"].iter().chain(flags));

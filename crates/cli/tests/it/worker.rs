@@ -9,7 +9,7 @@ use tokio::process::Child;
 
 use crate::support::Client;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn start(client: &Client, flags: &[&str], script: &str) -> Child {
     let token = client.stack.tokens.worker("w", "acme").unwrap();

@@ -16,7 +16,7 @@ use holdfast_client::{
 use holdfast_testkit::{Stack, StackBuilder};
 use tokio::{runtime::Runtime, sync::OnceCell};
 
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
 pub const PROJECT: &str = "alpha";
 pub const INTENT: &str = "sdk.echo";
 

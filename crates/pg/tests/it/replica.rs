@@ -10,7 +10,7 @@ use sqlx::{Connection as _, PgConnection};
 use crate::scope;
 
 const LAG_MAX: Duration = Duration::from_millis(500);
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 const INSERT: &str = "INSERT INTO jobs.project_intake (tenant_id, project_id, submitted, infra_submitted)
                       VALUES ($1, $2, 0, 0)";
 

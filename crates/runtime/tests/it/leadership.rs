@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 const PERIOD: Duration = Duration::from_millis(5);
 const TTL: Duration = Duration::from_millis(1500);
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 struct Instance {
     shutdown: Shutdown,

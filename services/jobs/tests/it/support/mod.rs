@@ -30,7 +30,7 @@ pub use watch::{Watch, watch_job, watch_project};
 pub use world::{Instance, Settings, World, tenant};
 
 /// Longer than anything that a test waits for.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// One for all tests: connections of the shared stack outlive the test that opened them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime starts"));
