@@ -52,17 +52,8 @@ impl Folded {
                             generation: opened.generation,
                         })
                     }
-                    Some(Decided::Taken(window)) if window.payload_hash == item.payload_hash => match window.job {
-                        Some((job_id, state)) => Ok(Submitted {
-                            job_id,
-                            state,
-                            replayed: true,
-                            window_end: window.window_end,
-                            generation: window.generation,
-                        }),
-                        None => Err(Refused::Conflict),
-                    },
-                    Some(_) => Err(Refused::Conflict),
+                    Some(Decided::New { .. }) => Err(Refused::Conflict),
+                    Some(Decided::Taken(window)) => Submitted::repeating(window, &item.payload_hash),
                     None => Err(Refused::QueueFull { queue: full.get(&leader).copied().unwrap_or(item.queue) }),
                 }
             })

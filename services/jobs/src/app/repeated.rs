@@ -100,15 +100,12 @@ impl Repetitions {
                 outcomes.push(None);
                 continue;
             };
-            outcomes.push(Some(match window.job.filter(|_| window.payload_hash == item.payload_hash) {
-                Some((job_id, state)) => {
-                    ledger_ids.push(window.ledger_id);
-                    tenant_ids.push(item.scope.tenant_id.to_string());
-                    let (window_end, generation) = (window.window_end, window.generation);
-                    Ok(Submitted { job_id, state, replayed: true, window_end, generation })
-                }
-                None => Err(Refused::Conflict),
-            }));
+            let outcome = Submitted::repeating(&window, &item.payload_hash);
+            if outcome.is_ok() {
+                ledger_ids.push(window.ledger_id);
+                tenant_ids.push(item.scope.tenant_id.to_string());
+            }
+            outcomes.push(Some(outcome));
         }
         if ledger_ids.is_empty() {
             tx.rollback().await?;

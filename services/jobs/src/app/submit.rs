@@ -20,11 +20,12 @@ use super::lease::Leased;
 use super::seats::Place;
 use super::{App, Asking, Core, blames_an_item, latest, retrying};
 use crate::domain::job::{Queue, StateName, Time};
+use crate::domain::payload_hash::PayloadHash;
 use crate::domain::submission::Submission;
 use crate::metrics;
 use crate::store::StoreError;
 use crate::store::submit::{
-    Candidate, Intake, New, RoomAsked, has_infra, infra_depths, jobs_insert, key_heads_claim_if_free,
+    Candidate, InWindow, Intake, New, RoomAsked, has_infra, infra_depths, jobs_insert, key_heads_claim_if_free,
     key_heads_in_window, ledger_touch, project_slots_create, slots_take_if_free,
 };
 
@@ -35,6 +36,15 @@ pub struct Submitted {
     pub replayed: bool,
     pub window_end: Time,
     pub generation: i64,
+}
+
+impl Submitted {
+    /// What a submission comes to whose key is in a window that is open.
+    pub(super) fn repeating(window: &InWindow, payload_hash: &PayloadHash) -> Result<Self, Refused> {
+        let (job_id, state) = window.job.filter(|_| window.payload_hash == *payload_hash).ok_or(Refused::Conflict)?;
+        let (window_end, generation) = (window.window_end, window.generation);
+        Ok(Self { job_id, state, replayed: true, window_end, generation })
+    }
 }
 
 /// Why a well-formed submission is not taken.
