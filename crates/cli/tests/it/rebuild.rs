@@ -65,6 +65,8 @@ async fn what_was_changed_by_hand_is_derived_from_the_jobs_again() {
             "UPDATE jobs.project_slots SET running = running + 7, dequeued = dequeued + 5",
             "INSERT INTO jobs.job_queue SELECT tenant_id, project_id, queue, intent, 4, created_at, job_id \
              FROM jobs.jobs WHERE state = 'cancelled'",
+            "INSERT INTO jobs.job_waits (job_id, tenant_id, project_id, budget_ms, spent_ms, ends_at, due_at, reminds, reminders) \
+             SELECT job_id, tenant_id, project_id, 1000, 0, now(), now(), true, 0 FROM jobs.jobs WHERE state = 'cancelled'",
         ],
     )
     .await;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use holdfast_pg::Tx;
 use sqlx::postgres::types::PgInterval;
-use uuid::Uuid;
 
 use super::StoreError;
 use super::transitions::LockedIds;
@@ -46,14 +45,4 @@ pub async fn outbox_ring_advance(tx: &mut Tx, slot_age: Duration, keep: Duration
 /// How many events wait for a relay, counted up to `count_max`.
 pub async fn outbox_pending(tx: &mut Tx, count_max: i64) -> Result<i64, StoreError> {
     Ok(sqlx::query_file_scalar!("src/store/queries/outbox_pending.sql", count_max).fetch_one(&mut **tx).await?)
-}
-
-/// What a look at some rows of a small table came to, in the order of their ids.
-#[derive(Debug, Clone, Copy)]
-pub struct Cleared {
-    pub seen: i64,
-    /// Of jobs that have ended.
-    pub cleared: i64,
-    /// Where the next look begins; None where there was no row.
-    pub last: Option<Uuid>,
 }

@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::claim::RunningLimits;
-use super::maintenance::Cleared;
 use super::rows::corrupt;
 use super::transitions::LockedIds;
 use crate::domain::job::{Facts, Tier, Time};
@@ -218,6 +217,16 @@ pub async fn queue_overdue_insert(tx: &mut Tx, events: &[(&Overdue, OverdueEvent
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// What a look at some rows of the clock came to, in the order of their ids.
+#[derive(Debug, Clone, Copy)]
+pub struct Cleared {
+    pub seen: i64,
+    /// Of jobs that have ended.
+    pub cleared: i64,
+    /// Where the next look begins; None where there was no row.
+    pub last: Option<Uuid>,
 }
 
 /// Takes away, of some rows behind the one given, those of jobs that have ended.

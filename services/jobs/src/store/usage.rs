@@ -232,18 +232,20 @@ pub async fn budgets_get(tx: &mut PgConnection, keys: &[BudgetKey]) -> Result<(V
     Ok((counts, now))
 }
 
+/// Where a page begins: by the end of the period, tenant, scope and its id.
+fn behind(after: Option<&Count>) -> (Time, &str, &str, &str) {
+    after.map_or((Time::UNIX_EPOCH, "", "", ""), |Count { key, period, .. }| {
+        (period.ends_at, key.tenant_id.as_str(), key.scope.as_str(), &key.scope_id)
+    })
+}
+
 /// A page of the counts that were marked, of all tenants and of periods that are not over, behind the count given.
 pub async fn budgets_breached(tx: &mut Tx, after: Option<&Count>, counts_max: i64) -> Result<Vec<Count>, StoreError> {
-    let rows = sqlx::query_file!(
-        "src/store/queries/budgets_breached.sql",
-        after.map_or(Time::UNIX_EPOCH, |count| count.period.ends_at),
-        after.map_or("", |count| count.key.tenant_id.as_str()),
-        after.map_or("", |count| count.key.scope.as_str()),
-        after.map_or("", |count| count.key.scope_id.as_str()),
-        counts_max,
-    )
-    .fetch_all(&mut **tx)
-    .await?;
+    let (ends_at, tenant_id, scope, scope_id) = behind(after);
+    let rows =
+        sqlx::query_file!("src/store/queries/budgets_breached.sql", ends_at, tenant_id, scope, scope_id, counts_max,)
+            .fetch_all(&mut **tx)
+            .await?;
     rows.into_iter().map(|row| count!(row)).collect()
 }
 
@@ -286,16 +288,11 @@ pub async fn budgets_running(
     after: Option<&Count>,
     counts_max: i64,
 ) -> Result<Vec<(Count, bool)>, StoreError> {
-    let rows = sqlx::query_file!(
-        "src/store/queries/budgets_running.sql",
-        after.map_or(Time::UNIX_EPOCH, |count| count.period.ends_at),
-        after.map_or("", |count| count.key.tenant_id.as_str()),
-        after.map_or("", |count| count.key.scope.as_str()),
-        after.map_or("", |count| count.key.scope_id.as_str()),
-        counts_max,
-    )
-    .fetch_all(&mut **tx)
-    .await?;
+    let (ends_at, tenant_id, scope, scope_id) = behind(after);
+    let rows =
+        sqlx::query_file!("src/store/queries/budgets_running.sql", ends_at, tenant_id, scope, scope_id, counts_max,)
+            .fetch_all(&mut **tx)
+            .await?;
     rows.into_iter().map(|row| Ok((count!(row)?, row.is_marked))).collect()
 }
 

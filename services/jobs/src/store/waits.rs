@@ -8,7 +8,6 @@ use holdfast_pg::Tx;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::maintenance::Cleared;
 use super::rows::{LoadedRow, WaitRow, corrupt};
 use super::transitions::LockedIds;
 use crate::domain::job::{HumanTerms, Job, State, Tier, Time};
@@ -185,10 +184,4 @@ pub async fn reminders_insert(tx: &mut Tx, reminders: &[(Reminder, ReminderEvent
     .execute(&mut **tx)
     .await?;
     Ok(())
-}
-
-/// Takes away, of some rows behind the one given, those of jobs that have ended.
-pub async fn waits_clear_if_ended(tx: &mut Tx, after: Uuid, rows_max: i64) -> Result<Cleared, StoreError> {
-    let row = sqlx::query_file!("src/store/queries/job_waits_clear.sql", after, rows_max).fetch_one(&mut **tx).await?;
-    Ok(Cleared { seen: row.seen, cleared: row.cleared, last: row.last })
 }

@@ -23,6 +23,7 @@ use holdfast_fault::Fault;
 use holdfast_pg::leadership::TaskLease;
 use holdfast_runtime::tasks::{Report, TaskSet};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 pub use self::follow_settings::follow_settings;
 use self::sweep::Sweep;
@@ -67,10 +68,10 @@ pub fn start(core: &Arc<Core>, config: &Tasks, holder: &str, tasks: &mut TaskSet
         let (core, walk) = (waiting.clone(), walk.clone());
         async move { queue_clock::run_once(&core, config.queue_clock_period(), &walk).await }
     });
-    let (clearing, walk) = (core.clone(), Arc::<Mutex<clear_leftovers::Walk>>::default());
+    let (clearing, after) = (core.clone(), Arc::<Mutex<Uuid>>::default());
     tasks.spawn("leftovers", config.leftovers_period(), lease("leftovers"), move || {
-        let (core, walk) = (clearing.clone(), walk.clone());
-        async move { clear_leftovers::run_once(&core, &walk).await }
+        let (core, after) = (clearing.clone(), after.clone());
+        async move { clear_leftovers::run_once(&core, &after).await }
     });
     let settling = core.clone();
     tasks.spawn("settle", config.settle_period(), lease("settle"), move || {

@@ -86,7 +86,6 @@ const BACKGROUND: &[(&str, &[LookUp])] = &[
     ("queue_overdue_lock", &[("job", &["job_id"])]),
     ("queue_overdue_tell", &[CLOCK]),
     ("queue_clock_clear", &[CLOCK, ("job", &["job_id"])]),
-    ("job_waits_clear", &[("wait", &["job_id"]), ("job", &["job_id"])]),
     ("budgets_prune", &[("old", &["period_end"]), ("counted", BUDGET_KEY)]),
     ("budgets_due", &[("counted", &["sweep_at"])]),
     ("budgets_swept", &[("counted", BUDGET_KEY)]),

@@ -101,6 +101,7 @@ async fn put_right(connection: &mut PgConnection, job_ids: &[Uuid]) -> Result<()
         "SELECT FROM jobs.jobs WHERE job_id = ANY ($1) ORDER BY job_id FOR NO KEY UPDATE",
         "DELETE FROM jobs.job_queue WHERE job_id = ANY ($1)",
         "DELETE FROM jobs.job_delayed WHERE job_id = ANY ($1)",
+        include_str!("rebuild/unwait.sql"),
         include_str!("rebuild/unlease.sql"),
         include_str!("rebuild/enqueue.sql"),
         include_str!("rebuild/delay.sql"),

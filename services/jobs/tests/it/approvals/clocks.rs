@@ -158,7 +158,7 @@ async fn waits(world: &World, tenant: &holdfast_ids::TenantId) -> Result<Vec<Str
 #[test]
 fn the_time_of_people_goes_with_the_job_whatever_ends_it() -> Result<()> {
     run(async {
-        let world = World::with(Settings::default().set("tasks.leftovers_period_ms", 3_600_000)).await?;
+        let world = World::with(Settings::default()).await?;
         let tenant = tenant();
         let (alice, owner) = (world.user("alice", &tenant), owner(&world, &tenant));
         let worker = world.worker("worker-1", &tenant);
@@ -203,41 +203,6 @@ fn the_time_of_people_goes_with_the_job_whatever_ends_it() -> Result<()> {
             assert_eq!(settled(&alice, &job_id).await?.state(), state);
         }
         assert_eq!(waits(&world, &tenant).await?, [""; 0]);
-        Ok(())
-    })
-}
-
-/// A row that was left all the same would be in the way of every sweep of what is due.
-#[test]
-fn time_of_people_that_is_left_of_a_job_that_has_ended_is_cleared() -> Result<()> {
-    run(async {
-        let world = World::with(Settings::default().set("tasks.leftovers_period_ms", 20)).await?;
-        let tenant = tenant();
-        let (alice, owner) = (world.user("alice", &tenant), owner(&world, &tenant));
-        let waiting = alice.submit_job(dangerous()).await?.job_id;
-        let rejected = alice.submit_job(dangerous()).await?.job_id;
-        owner.decide_job(decide(&rejected, Decision::Reject)).await?;
-        // One whose clock has run out, one whose clock stands, and one of a job that nobody knows any more.
-        let gone = uuid::Uuid::now_v7().to_string();
-        let sent_back = alice.submit_job(dangerous()).await?.job_id;
-        owner.decide_job(decide(&sent_back, Decision::RequestChanges)).await?;
-        alice.cancel_job(cancel(&sent_back)).await?;
-        let left = "INSERT INTO jobs.job_waits (job_id, tenant_id, project_id, budget_ms, spent_ms, ends_at, due_at, reminds, reminders) \
-                    VALUES ($1::uuid, $2, 'alpha', 1000, 0, now(), $3, true, 0)";
-        let (now, never) = (Some(chrono::Utc::now()), None);
-        for (job_id, due_at) in [(&rejected, now), (&sent_back, never), (&gone, now)] {
-            let insert = sqlx::query(left).bind(job_id).bind(tenant.as_str()).bind(due_at);
-            insert.execute(world.db.admin()).await?;
-        }
-        let cleared = || async {
-            let left = waits(&world, &tenant).await?;
-            anyhow::ensure!(left == [waiting.clone()], "{left:?}");
-            anyhow::Ok(())
-        };
-        eventually(cleared, SOON).await?;
-        // Who still has time is left alone.
-        owner.decide_job(decide(&waiting, Decision::Approve)).await?;
-        assert_eq!(alice.job(&waiting).await?.state(), JobState::Queued);
         Ok(())
     })
 }
