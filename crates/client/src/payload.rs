@@ -114,6 +114,7 @@ fn is_media_type(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
 
     #[test]
     fn a_result_that_would_end_the_session_is_found_first() {
@@ -133,10 +134,19 @@ mod tests {
     fn a_result_is_decoded_where_there_is_one() {
         let job = pb::Job { result: Some(json(&[1, 2]).unwrap()), ..Default::default() };
         assert_eq!(job.result_json::<Vec<u8>>().unwrap(), [1, 2]);
-        assert!(job.result_json::<String>().is_err());
+        let error = job.result_json::<String>().unwrap_err();
+        assert!(error.kind == ErrorKind::NoResult && !error.message.contains("[1"), "{error}");
         let failed = pb::Job { job_id: "j".into(), state: JobState::Failed.into(), ..Default::default() };
-        assert!(failed.is_final() && failed.result_json::<()>().unwrap_err().message.ends_with("it is failed"));
+        let error = failed.result_json::<()>().unwrap_err();
+        assert!(failed.is_final() && error.kind == ErrorKind::NoResult && error.message.ends_with("it is failed"));
         assert!(!pb::Job { state: JobState::Retrying.into(), ..Default::default() }.is_final());
+    }
+
+    #[test]
+    fn who_prints_a_job_does_not_print_what_it_is_about() {
+        let job = pb::Job { payload: Some(json(&"secret").unwrap()), ..Default::default() };
+        let printed = format!("{job:?}");
+        assert!(printed.contains("bytes: 8") && !printed.contains("secret") && !printed.contains("115"), "{printed}");
     }
 
     #[test]

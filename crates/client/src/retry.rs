@@ -72,6 +72,11 @@ impl Budget {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn no_limit_is_far_away_and_no_panic() {
+        assert!(in_future(Duration::MAX) > in_future(Duration::from_secs(365 * 24 * 3600)));
+    }
+
     #[test]
     fn bounds_double_up_to_the_highest_and_never_overflow() {
         let retry = Retry::default();

@@ -221,7 +221,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_payload_that_is_not_what_it_should_be_fails_the_job_for_good() {
-        let error = job().payload_json::<u32>().unwrap_err();
+        let client = Client::builder("http://127.0.0.1:1").build().unwrap();
+        let payload = Some(crate::json(&"secret").unwrap());
+        let leased = LeasedJob { lease: Some(LeaseRef::default()), payload, ..LeasedJob::default() };
+        let error = Job::new(leased, client).unwrap().payload_json::<u32>().unwrap_err();
         assert!(!error.is_retryable() && error.code() == "payload_invalid");
+        // Failures are kept and told; what the payload holds is neither.
+        assert_eq!(error.message(), "the payload is JSON of another form than expected, at line 1 column 8");
     }
 }

@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::Result;
 use futures::future::join_all;
-use holdfast_client::{AccessToken, CallContext, Client, ErrorKind, IdempotencyKey, Reason, Retry, token_fn};
+use holdfast_client::{
+    AccessToken, CallContext, CancellationToken, Client, ErrorKind, IdempotencyKey, Job, JobError, Reason, Retry,
+    Worker, WorkerSpec, json, token_fn,
+};
 use holdfast_fault::Fault;
 use holdfast_testkit::free_port;
 use tonic::Status;
@@ -19,7 +22,7 @@ use tonic::Status;
 use crate::{
     peer::{Peer, Reply},
     proxy::Proxy,
-    support::{Site, job_under, run},
+    support::{SOON, Site, job_under, run},
 };
 
 const MILLIS: fn(u64) -> Duration = Duration::from_millis;
@@ -75,6 +78,39 @@ fn one_endpoint_that_is_gone_is_not_noticed() -> Result<()> {
             client.jobs().get("j").await?;
         }
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        Ok(())
+    })
+}
+
+#[test]
+fn an_answer_without_a_job_is_none_and_may_mean_anything() -> Result<()> {
+    run(async {
+        let peer = Peer::start([Reply::Empty]).await?;
+        let error = Client::builder(&peer.endpoint).build()?.jobs().get("j").await.unwrap_err();
+        assert_eq!(
+            (error.kind.clone(), error.is_ambiguous(), error.is_retryable()),
+            (ErrorKind::BadAnswer, true, false)
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn a_token_that_does_not_come_fails_the_call_and_stops_no_worker_from_stopping() -> Result<()> {
+    run(async {
+        let peer = Peer::start([Reply::Job]).await?;
+        let hangs = token_fn(|| async { std::future::pending().await });
+        let client = Client::builder(&peer.endpoint).token(hangs).attempt_timeout(MILLIS(50)).build()?;
+        let error = client.jobs().get("j").await.unwrap_err();
+        assert_eq!((error.kind.clone(), peer.seen().len()), (ErrorKind::NoToken, 0));
+
+        let (stop, spec) = (CancellationToken::new(), WorkerSpec::new("w", ["echo"]));
+        let worker = Worker::new(client, spec);
+        let handler = |job: Job| async move { Ok::<_, JobError>(json(&job.id())?) };
+        let (ended, ()) = tokio::join!(tokio::time::timeout(SOON, worker.run(handler, &stop)), async {
+            stop.cancel();
+        });
+        drop(ended?);
         Ok(())
     })
 }

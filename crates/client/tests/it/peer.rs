@@ -24,6 +24,8 @@ use tower::Service;
 #[derive(Clone)]
 pub enum Reply {
     Job,
+    /// An answer without one.
+    Empty,
     /// The job, done.
     Ended,
     Fault(Fault),
@@ -133,6 +135,7 @@ impl Service<http::Request<Body>> for Script {
                     match reply {
                         Reply::Job => Ok(job(JobState::Queued)),
                         Reply::Ended => Ok(job(JobState::Done)),
+                        Reply::Empty => Ok(Response::new(pb::GetJobResponse::default())),
                         Reply::Fault(fault) => Err(fault.into()),
                         Reply::Foreign(status) => Err(status),
                         Reply::Silence => std::future::pending().await,

@@ -76,6 +76,9 @@ impl JobService for Business {
         let context = RequestContext::of(&request)?.clone();
         assert!(context.traceparent.contains(&context.trace_id));
         assert!(context.deadline.is_some());
+        // Whoever prints the headers does not print the token.
+        let headers = format!("{:?}", request.metadata());
+        assert!(headers.contains("authorization") && !headers.contains("Bearer"), "{headers}");
         match request.get_ref().idempotency_key.as_str() {
             "fault" => Err(Fault::new(Reason::Job503QueueUnavailable, "full").with("project_id", "alpha"))?,
             "defect" => Err(Fault::unexpected("secret cause"))?,
