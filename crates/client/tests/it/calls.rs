@@ -57,11 +57,12 @@ fn a_call_waits_as_long_as_the_service_asks_and_is_the_same_call_each_time() -> 
 #[test]
 fn an_instance_that_stops_is_left_at_once_over_a_new_connection() -> Result<()> {
     run(async {
-        // It asks for a second; going elsewhere needs no wait.
-        let peer = Peer::start([Reason::Infra503Draining.into(), Reply::Job]).await?;
+        // It asks for a minute; going elsewhere needs no wait.
+        let draining = Fault::new(Reason::Infra503Draining, "by the script").retry_after(Duration::from_secs(60));
+        let peer = Peer::start([Reply::Fault(draining), Reply::Job]).await?;
         let began = Instant::now();
         Client::builder(&peer.endpoint).build()?.jobs().get("j").await?;
-        assert!(began.elapsed() < MILLIS(900), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
         assert_eq!((peer.seen().len(), peer.connections()), (2, 2));
         Ok(())
     })
@@ -77,7 +78,7 @@ fn one_endpoint_that_is_gone_is_not_noticed() -> Result<()> {
         for _ in 0..20 {
             client.jobs().get("j").await?;
         }
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
         Ok(())
     })
 }
@@ -136,7 +137,7 @@ fn a_call_ends_at_its_deadline_whatever_it_is_told() -> Result<()> {
         let client = Client::builder(&peer.endpoint).call_timeout(MILLIS(800)).build()?;
         let began = Instant::now();
         let error = client.jobs().get("j").await.unwrap_err();
-        assert!(began.elapsed() <= MILLIS(1_000), "{:?}", began.elapsed());
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
         assert!(error.kind == ErrorKind::Foreign && error.attempts > 1, "{error:?}");
 
         // It would have to wait for longer than it has: it is told now.

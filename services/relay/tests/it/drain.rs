@@ -60,6 +60,6 @@ async fn a_trickle_reaches_the_stream_soon() -> Result<()> {
     took_ms.sort_unstable();
     let (p50, p99) = (took_ms[took_ms.len() / 2], took_ms[took_ms.len() * 99 / 100]);
     println!("commit to stream: p50 {p50} ms, p99 {p99} ms");
-    ensure!(p99 < 2_000, "p99 {p99} ms");
+    ensure!(p99 < 10_000, "p99 {p99} ms");
     Ok(())
 }

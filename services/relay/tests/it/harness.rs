@@ -17,7 +17,7 @@ use holdfast_testkit::{Database, Postgres, eventually};
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-pub const WITHIN: Duration = Duration::from_secs(20);
+pub const WITHIN: Duration = Duration::from_secs(60);
 
 pub const SIGNING_KEY: &str = "0123456789abcdef0123456789abcdef";
 pub const PREFIX: &str = "hf:test";

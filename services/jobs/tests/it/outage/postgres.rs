@@ -24,7 +24,7 @@ use crate::support::raw::methods;
 use crate::support::*;
 
 /// Of every call: longer than two of them, one behind the other, wait for a connection.
-pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 const SUBMITTERS: usize = 8;
 
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 pub const PACKAGE: &str = "holdfast.jobs.v1";
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_secs(60);
 
 pub type Method = MethodDescriptor;
 type Messages = tokio_stream::wrappers::ReceiverStream<Vec<u8>>;
