@@ -37,7 +37,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a ru
 
 /// Runs a test on the shared runtime.
 pub fn run(test: impl Future<Output = Result<()>>) -> Result<()> {
-    const WITHIN: Duration = Duration::from_secs(120);
+    const WITHIN: Duration = Duration::from_secs(300);
     RUNTIME.block_on(async { tokio::time::timeout(WITHIN, test).await? })
 }
 

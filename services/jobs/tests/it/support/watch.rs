@@ -6,7 +6,7 @@ use holdfast_proto::jobs::v1 as pb;
 use pb::watch_jobs_request::Scope;
 use tonic::{Status, Streaming};
 
-const NEXT_WITHIN: Duration = Duration::from_secs(20);
+const NEXT_WITHIN: Duration = Duration::from_secs(60);
 
 pub fn watch_project(project: &str) -> pb::WatchJobsRequest {
     let project = pb::WatchedProject { tenant_id: String::new(), project_id: project.to_owned() };

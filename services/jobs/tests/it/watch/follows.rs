@@ -99,14 +99,11 @@ fn a_hundred_watches_have_one_reader() -> Result<()> {
         let (stack, tenant) = (stack().start().await?, tenant());
         let alice = api(&stack, 0, user("alice", &tenant))?;
         assert_eq!(readers(&stack).await?, 0, "nobody watches, nobody reads");
-        let mut watches = Vec::new();
-        for _ in 0..100 {
-            watches.push(alice.watch(watch_project(PROJECT)).await?);
-        }
+        let mut watches = try_join_all((0..100).map(|_| alice.watch(watch_project(PROJECT)))).await?;
         submit(&alice, 50).await?;
         let history = history(&stack, &tenant).await?;
-        for watch in &mut watches {
-            watch.until(50).await?;
+        try_join_all(watches.iter_mut().map(|watch| watch.until(50))).await?;
+        for watch in &watches {
             check_once(watch, &history)?;
         }
         eventually(

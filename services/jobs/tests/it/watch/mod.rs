@@ -8,6 +8,7 @@ mod resumes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
+use futures::future::try_join_all;
 use holdfast_ids::TenantId;
 use holdfast_testkit::{Stack, StackBuilder};
 use tonic::transport::Endpoint;
