@@ -16,7 +16,7 @@ export function settings(variant, callers) {
 }
 
 async function started(url, options) {
-  const boss = new PgBoss({ connectionString: url, schedule: false, ...options });
+  const boss = new PgBoss({ connectionString: url, schedule: false, connectionTimeoutMillis: 60_000, ...options });
   boss.on("error", (error) => {
     throw error;
   });
