@@ -12,15 +12,17 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
+use holdfast_fault::Received;
 use holdfast_proto::jobs::v1::{
     BatchSubmitJobsRequest, CompleteJobRequest, LeaseJobsRequest, LeasedJob, Payload, Queue,
 };
 use holdfast_system_tests::{
-    client::{Client, submission},
+    client::{Client, may_be_repeated, submission},
     proof::Proof,
     rig::{Rig, RigSpec},
 };
 use sqlx::PgPool;
+use tonic::{Response, Status};
 
 const PROJECT: &str = "project";
 const WORKERS: usize = 24;
@@ -32,6 +34,7 @@ const FLOOD: usize = 10 * BACKLOG;
 /// Leases a tenant that a share can be told from, and how long a slow machine may go on for them.
 const LEASES_MIN: usize = 100;
 const SLOWEST: Duration = Duration::from_secs(60);
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// Of a share, by which it may be missed.
 const TOLERANCE: f64 = 0.10;
 const FLOOR: f64 = 0.05;
@@ -140,7 +143,15 @@ async fn top_up(
             let jobs = (*number..*number + count).map(|n| submission("", PROJECT, &format!("key-{n}"), "{}")).collect();
             *number += count;
             let client = submitters[party.tenant.as_str()][batches.len() % 2].clone();
-            batches.push(async move { client.jobs.clone().batch_submit_jobs(BatchSubmitJobsRequest { jobs }).await });
+            batches.push(async move {
+                let request = BatchSubmitJobsRequest { jobs };
+                answered(
+                    |mut client, request| async move { client.jobs.batch_submit_jobs(request).await },
+                    &client,
+                    &request,
+                )
+                .await
+            });
         }
     }
     try_join_all(batches).await?;
@@ -157,14 +168,39 @@ async fn work(client: Client, stop: Arc<AtomicBool>) -> Result<()> {
         wait: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
     };
     while !stop.load(Ordering::Acquire) {
-        let jobs = client.workers.clone().lease_jobs(request.clone()).await?.into_inner().jobs;
-        for LeasedJob { lease, .. } in jobs {
+        let leased =
+            answered(|mut client, request| async move { client.workers.lease_jobs(request).await }, &client, &request)
+                .await?;
+        for LeasedJob { lease, .. } in leased.jobs {
             tokio::time::sleep(HOLD).await;
             let result = Some(Payload { data: b"{}".to_vec().into(), content_type: String::new() });
-            client.workers.clone().complete_job(CompleteJobRequest { lease, result }).await?;
+            let completion = CompleteJobRequest { lease, result };
+            answered(
+                |mut client, request| async move { client.workers.complete_job(request).await },
+                &client,
+                &completion,
+            )
+            .await?;
         }
     }
     Ok(())
+}
+
+/// A call until it is answered: on a machine that is slow enough the database is out of reach for a moment.
+async fn answered<R: Clone, T, F>(call: impl Fn(Client, R) -> F, client: &Client, request: &R) -> Result<T>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
+    let began = Instant::now();
+    loop {
+        match call(client.clone(), request.clone()).await {
+            Ok(response) => return Ok(response.into_inner()),
+            Err(status) if may_be_repeated(&Received::from_status(&status)) && began.elapsed() < SLOWEST => {
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+            Err(status) => return Err(status.into()),
+        }
+    }
 }
 
 /// How many jobs of each tenant were leased, between two times of the database's clock.
