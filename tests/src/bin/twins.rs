@@ -4,7 +4,8 @@
 //! A twin is a copy of the tree under `target/twins`, patched and built there; no switch for it exists in the product. The
 //! copy is one directory and one target directory for all twins, so that only what a patch touches is built anew, and the
 //! libraries are taken over from the workspace's own target directory. Faults are random, so a twin may survive one run by
-//! luck; one that survives three has shown that the test proves nothing, and that fails.
+//! luck, or a run may fail for a reason of its own; one that three runs do not catch has shown that the test proves nothing,
+//! and that fails.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
@@ -49,7 +50,7 @@ fn main() -> Result<()> {
             None => survivors.push(twin.patch),
         }
     }
-    ensure!(survivors.is_empty(), "these twins survived {RUNS_MAX} runs: {}", survivors.join(", "));
+    ensure!(survivors.is_empty(), "{RUNS_MAX} runs did not catch these twins: {}", survivors.join(", "));
     Ok(())
 }
 
@@ -103,7 +104,7 @@ impl Workshop {
         Ok(binaries)
     }
 
-    /// Answers the line of the expected failure, or nothing where the twin survived.
+    /// Answers the line of the expected failure, or nothing where no run came to it.
     fn put_to_the_test(&self, twin: &Twin, binaries: &Path) -> Result<Option<String>> {
         for run in 1..=RUNS_MAX {
             let output = Command::new(&self.cargo)
@@ -129,12 +130,9 @@ impl Workshop {
             let said = String::from_utf8_lossy(&output.stdout);
             let failed: Vec<&str> = said.lines().filter(|line| line.ends_with(" stdout ----")).collect();
             let Some(line) = said.lines().find(|line| line.trim_start().starts_with(twin.says)) else {
-                bail!(
-                    "twin {} failed, but nothing says {:?}:\n{said}{}",
-                    twin.patch,
-                    twin.says,
-                    String::from_utf8_lossy(&output.stderr)
-                );
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                println!("twin {}: run {run} failed, but nothing says {:?}:\n{said}{stderr}", twin.patch, twin.says);
+                continue;
             };
             return Ok(Some(format!("{}\n  {}", failed.join(" "), line.trim())));
         }

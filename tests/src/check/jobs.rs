@@ -91,17 +91,23 @@ pub fn answers_counted_once(
     violations
 }
 
-/// The row that an acknowledged answer made follows the row of the very lease it was given under.
+/// An acknowledged answer made one row, which follows the row of the very lease it was given under.
 fn answer_is_fresh(lease: &LeaseKey, verdict: Verdict, history: &[EventRow]) -> Option<String> {
-    let Some(at) = history.iter().position(|event| event.command_key.as_deref() == Some(&lease.lease_id)) else {
-        return Some(format!("lost: the answer {verdict:?} under {lease:?} was acknowledged and is not recorded"));
-    };
-    let granted = history[..at].last().filter(|event| event.to_state == "running").map(|event| event.fence);
-    if granted != i64::try_from(lease.fence).ok() {
-        return Some(format!("stale: {verdict:?} under {lease:?} was accepted over the lease with fence {granted:?}"));
+    let is_of_lease = |event: &EventRow| event.command_key.as_deref() == Some(&lease.lease_id);
+    let rows: Vec<usize> = (0..history.len()).filter(|&at| is_of_lease(&history[at])).collect();
+    for &at in &rows {
+        let granted = history[..at].last().filter(|event| event.to_state == "running").map(|event| event.fence);
+        if granted != i64::try_from(lease.fence).ok() {
+            return Some(format!(
+                "stale: {verdict:?} under {lease:?} was accepted over the lease with fence {granted:?}"
+            ));
+        }
     }
-    let twice = history.iter().filter(|event| event.command_key.as_deref() == Some(&lease.lease_id)).count();
-    (twice > 1).then(|| format!("answered twice: {lease:?} made {twice} rows"))
+    match rows.len() {
+        0 => Some(format!("lost: the answer {verdict:?} under {lease:?} was acknowledged and is not recorded")),
+        1 => None,
+        twice => Some(format!("answered twice: {lease:?} made {twice} rows")),
+    }
 }
 
 /// How much the workers were given and told, for the report: a proof without refusals has proved little.
@@ -221,6 +227,20 @@ mod tests {
             event(5, "done", 9, Some("l7")),
         ]);
         let found = answers_counted_once(&[completed(7)], &job(5, "done", Some("l7")), &history);
+        assert!(found.len() == 1 && found[0].starts_with("stale"), "{found:?}");
+    }
+
+    #[test]
+    fn an_answer_that_counts_again_under_a_later_lease_is_found() {
+        let history = of(vec![
+            event(1, "queued", 0, None),
+            event(2, "running", 7, None),
+            event(3, "retrying", 7, Some("l7")),
+            event(4, "running", 9, None),
+            event(5, "retrying", 9, Some("l7")),
+        ]);
+        let failed = Record::Acknowledged { lease: lease(7), verdict: Verdict::FailRetryable, replayed: false };
+        let found = answers_counted_once(&[failed], &job(5, "retrying", None), &history);
         assert!(found.len() == 1 && found[0].starts_with("stale"), "{found:?}");
     }
 
