@@ -94,7 +94,7 @@ fn explanation(call: &Error) -> String {
         text.push_str(&format!("  request id: {request_id}\n"));
     }
     if call.kind == ErrorKind::Unreachable {
-        text.push_str("  is the stack up? (`holdfast up`)\n");
+        text.push_str("  is the stack up (`holdfast up`), and this its address?\n");
     }
     if call.reason().is_some() {
         text.push_str(&format!("  help: docs/errors/{}.md\n", call.name()));

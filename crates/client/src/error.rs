@@ -206,7 +206,8 @@ impl Error {
     }
 
     pub(crate) fn unreachable(url: &str, source: tonic::transport::Error) -> Self {
-        let error = Self::here(ErrorKind::Unreachable, Code::Unavailable, format!("nothing answers at {url}"));
+        let why = first_cause(&source);
+        let error = Self::here(ErrorKind::Unreachable, Code::Unavailable, format!("no connection to {url}: {why}"));
         error.with(|details| details.source = Some(Arc::new(source)))
     }
 
@@ -222,6 +223,15 @@ impl Error {
         change(Arc::make_mut(&mut self.0));
         self
     }
+}
+
+/// What went wrong at the bottom, where the errors above only say that something did.
+fn first_cause<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause
 }
 
 fn is_connect_error(status: &Status) -> bool {

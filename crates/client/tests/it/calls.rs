@@ -175,6 +175,18 @@ fn nobody_there_is_no_unknown_outcome() -> Result<()> {
         assert!(error.attempts > 1, "it may come up meanwhile");
         let error = client.connect().await.unwrap_err();
         assert!(error.kind == ErrorKind::Unreachable && error.message.contains("http://127.0.0.1"), "{error:?}");
+        assert!(error.message.contains("refused"), "{error:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn who_speaks_no_tls_is_told_from_nobody() -> Result<()> {
+    run(async {
+        let peer = Peer::start([Reply::Silence]).await?;
+        let client = Client::builder(peer.endpoint.replace("http://", "https://")).build()?;
+        let error = client.connect().await.unwrap_err();
+        assert!(error.kind == ErrorKind::Unreachable && error.message.contains("corrupt"), "{error:?}");
         Ok(())
     })
 }
