@@ -1,8 +1,8 @@
 //! A worker that is made to be killed: leases, holds for a random time, answers, and writes down all of it.
 //!
 //! It is not a good worker. Some leases it neither renews nor forgets, and it answers them after their expiry, as a
-//! process does that was paused: those answers must be refused. An answer that was not heard is given again, through
-//! another instance.
+//! process does that was paused: those answers must be refused, and are given several times, so that they also meet the
+//! next worker's lease. An answer that was not heard is given again, through another instance.
 
 mod session;
 mod unary;
@@ -10,6 +10,7 @@ mod unary;
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
+use holdfast_fault::Received;
 use holdfast_proto::jobs::v1::{CompleteJobRequest, FailJobRequest, Payload};
 use holdfast_testkit::ProcessSpec;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -30,6 +31,10 @@ pub enum Mode {
     /// Its unary twin.
     Unary,
 }
+
+/// How often an answer is given of which it is heard each time that its lease is over, and how far apart.
+const STALE_ANSWERS: u32 = 10;
+const STALE_AGAIN_AFTER: Duration = Duration::from_millis(60);
 
 /// What a worker process is told, as its one argument in JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,6 +106,11 @@ fn completion(lease: &LeaseKey) -> CompleteJobRequest {
 /// The result of a job that was completed under `lease_id`.
 pub fn result_of(lease_id: &str) -> String {
     format!(r#"{{"lease":"{lease_id}"}}"#)
+}
+
+/// Whether an answer was refused because its lease is over: the job runs under another, or waits for one.
+fn is_stale(refused: &Received) -> bool {
+    refused.name() == "JOB_409_STALE_FENCE"
 }
 
 fn failure(lease: &LeaseKey) -> FailJobRequest {

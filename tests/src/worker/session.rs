@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::{Plan, RETRY_AFTER, WorkerSpec, completion, duration, failure};
+use super::{Plan, RETRY_AFTER, STALE_AGAIN_AFTER, STALE_ANSWERS, WorkerSpec, completion, duration, failure, is_stale};
 use crate::{
     client::{Client, may_be_repeated},
     journal::{Journal, LeaseKey, Record, Verdict},
@@ -28,6 +28,8 @@ struct Held {
     plan: Plan,
     /// The answer was given, and may have to be given again.
     answered: bool,
+    /// How often it was refused as stale.
+    stale: u32,
 }
 
 struct Worker {
@@ -134,7 +136,7 @@ impl Worker {
         self.journal.write(&Record::Leased { lease: lease.clone(), attempt: job.attempt })?;
         let plan = Plan::choose(&self.spec, lease_ttl, &mut self.choices);
         self.remind(lease.lease_id.clone(), plan.hold);
-        self.held.insert(lease.lease_id.clone(), Held { lease, plan, answered: false });
+        self.held.insert(lease.lease_id.clone(), Held { lease, plan, answered: false, stale: 0 });
         Ok(())
     }
 
@@ -154,8 +156,15 @@ impl Worker {
                     self.remind(lease.lease_id, RETRY_AFTER);
                     return Ok(());
                 }
-                let Some(held) = self.held.get(&lease.lease_id) else { return Ok(()) };
-                Record::Refused { lease, verdict: held.plan.verdict, reason: received.name() }
+                let Some(held) = self.held.get_mut(&lease.lease_id) else { return Ok(()) };
+                let (lease_id, verdict) = (lease.lease_id.clone(), held.plan.verdict);
+                let refused = Record::Refused { lease, verdict, reason: received.name() };
+                held.stale += u32::from(is_stale(&received));
+                if is_stale(&received) && held.stale < STALE_ANSWERS {
+                    self.remind(lease_id, STALE_AGAIN_AFTER);
+                    return self.journal.write(&refused);
+                }
+                refused
             }
         };
         if let Record::Acknowledged { lease, .. } | Record::Refused { lease, .. } = &record {

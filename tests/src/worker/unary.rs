@@ -9,7 +9,7 @@ use rand::{Rng as _, rngs::StdRng};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
-use super::{Plan, RETRY_AFTER, WorkerSpec, completion, duration, failure};
+use super::{Plan, RETRY_AFTER, STALE_AGAIN_AFTER, STALE_ANSWERS, WorkerSpec, completion, duration, failure, is_stale};
 use crate::{
     client::{Client, may_be_repeated},
     journal::{Journal, LeaseKey, Record, Verdict},
@@ -89,19 +89,26 @@ impl Worker {
         }
     }
 
-    /// Gives the answer until it is heard.
+    /// Gives the answer until it is heard, and one that is stale some times more.
     async fn answer(&self, lease: LeaseKey, verdict: Verdict) -> Result<()> {
         self.journal.write(&Record::Answering { lease: lease.clone(), verdict })?;
+        let mut stale = 0;
         for turn in 0.. {
             let client = &self.clients[turn % self.clients.len()];
             match send(client, &lease, verdict).await {
                 Ok(replayed) => return self.journal.write(&Record::Acknowledged { lease, verdict, replayed }),
                 Err(status) => {
                     let received = Received::from_status(&status);
-                    if !may_be_repeated(&received) {
-                        return self.journal.write(&Record::Refused { lease, verdict, reason: received.name() });
+                    if may_be_repeated(&received) {
+                        tokio::time::sleep(RETRY_AFTER).await;
+                        continue;
                     }
-                    tokio::time::sleep(RETRY_AFTER).await;
+                    self.journal.write(&Record::Refused { lease: lease.clone(), verdict, reason: received.name() })?;
+                    stale += u32::from(is_stale(&received));
+                    if !is_stale(&received) || stale == STALE_ANSWERS {
+                        return Ok(());
+                    }
+                    tokio::time::sleep(STALE_AGAIN_AFTER).await;
                 }
             }
         }
