@@ -37,6 +37,8 @@ const TWINS: &[Twin] = &[
 
 const BINARIES: [&str; 2] = ["holdfast-jobs", "holdfast-relay"];
 const RUNS_MAX: usize = 3;
+/// Of faults in the first run; the second has twice as many, the third three times.
+const SECONDS: usize = 8;
 
 fn main() -> Result<()> {
     let only: Vec<String> = std::env::args().skip(1).collect();
@@ -121,6 +123,7 @@ impl Workshop {
                 ])
                 .arg(twin.tests)
                 .env("HOLDFAST_BIN_DIR", binaries)
+                .env("HOLDFAST_PROOF_SECONDS", (run * SECONDS).to_string())
                 .env("RUST_BACKTRACE", "0")
                 .output()?;
             if output.status.success() {
