@@ -12,7 +12,7 @@ use std::{
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::sync::{Mutex, MutexGuard};
 
-const SECONDS_DEFAULT: u64 = 8;
+pub const SECONDS_DEFAULT: u64 = 8;
 
 /// Scenarios take turns: each measures how processes fare against each other, not against another scenario.
 static TURN: Mutex<()> = Mutex::const_new(());

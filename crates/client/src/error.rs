@@ -1,6 +1,6 @@
 //! What a call that failed says, typed.
 
-use std::{collections::BTreeMap, error::Error as StdError, fmt, ops::Deref, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, error::Error as StdError, fmt, iter, ops::Deref, sync::Arc, time::Duration};
 
 use holdfast_fault::{Received, traits};
 use serde_json::error::Category;
@@ -121,9 +121,10 @@ impl Error {
     }
 
     pub(crate) fn of_status(status: Status) -> Self {
-        let kind = if is_connect_error(&status) {
-            ErrorKind::Unreachable
-        } else if status.source().is_some() || matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded) {
+        if chain(&status).any(|error| error.is::<ConnectError>()) {
+            return Self::no_connection("", status);
+        }
+        let kind = if status.source().is_some() || matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded) {
             // Made on this side: of what the other side says nothing but bytes arrives. Or whoever stands there has given
             // up at the deadline of the request, as tonic's own servers do: what became of it is known as little.
             ErrorKind::Lost
@@ -206,8 +207,13 @@ impl Error {
     }
 
     pub(crate) fn unreachable(url: &str, source: tonic::transport::Error) -> Self {
-        let why = first_cause(&source);
-        let error = Self::here(ErrorKind::Unreachable, Code::Unavailable, format!("no connection to {url}: {why}"));
+        Self::no_connection(&format!(" to {url}"), source)
+    }
+
+    /// What went wrong stands at the bottom; the errors above it only say that something did.
+    fn no_connection(to: &str, source: impl StdError + Send + Sync + 'static) -> Self {
+        let why = chain(&source).last().map(ToString::to_string).unwrap_or_default();
+        let error = Self::here(ErrorKind::Unreachable, Code::Unavailable, format!("no connection{to}: {why}"));
         error.with(|details| details.source = Some(Arc::new(source)))
     }
 
@@ -225,24 +231,9 @@ impl Error {
     }
 }
 
-/// What went wrong at the bottom, where the errors above only say that something did.
-fn first_cause<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause
-}
-
-fn is_connect_error(status: &Status) -> bool {
-    let mut next = status.source();
-    while let Some(error) = next {
-        if error.is::<ConnectError>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+/// An error and those behind it, outermost first.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |&error| error.source())
 }
 
 impl Deref for Error {

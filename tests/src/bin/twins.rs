@@ -17,6 +17,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
+use holdfast_system_tests::proof::SECONDS_DEFAULT;
 use serde_json::Value;
 
 /// A patch, the tests that guard what it takes out, and what their failure says.
@@ -36,9 +37,7 @@ const TWINS: &[Twin] = &[
 ];
 
 const BINARIES: [&str; 2] = ["holdfast-jobs", "holdfast-relay"];
-const RUNS_MAX: usize = 3;
-/// Of faults in the first run; the second has twice as many, the third three times.
-const SECONDS: usize = 8;
+const RUNS_MAX: u64 = 3;
 
 fn main() -> Result<()> {
     let only: Vec<String> = std::env::args().skip(1).collect();
@@ -106,7 +105,7 @@ impl Workshop {
         Ok(binaries)
     }
 
-    /// Answers the line of the expected failure, or nothing where no run came to it.
+    /// Answers the line of the expected failure, or nothing where no run came to it. Each run lasts longer than the one before.
     fn put_to_the_test(&self, twin: &Twin, binaries: &Path) -> Result<Option<String>> {
         for run in 1..=RUNS_MAX {
             let output = Command::new(&self.cargo)
@@ -123,7 +122,7 @@ impl Workshop {
                 ])
                 .arg(twin.tests)
                 .env("HOLDFAST_BIN_DIR", binaries)
-                .env("HOLDFAST_PROOF_SECONDS", (run * SECONDS).to_string())
+                .env("HOLDFAST_PROOF_SECONDS", (run * SECONDS_DEFAULT).to_string())
                 .env("RUST_BACKTRACE", "0")
                 .output()?;
             if output.status.success() {

@@ -10,7 +10,7 @@ mod unary;
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
-use holdfast_fault::Received;
+use holdfast_fault::{Reason, Received};
 use holdfast_proto::jobs::v1::{CompleteJobRequest, FailJobRequest, Payload};
 use holdfast_testkit::ProcessSpec;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -32,7 +32,7 @@ pub enum Mode {
     Unary,
 }
 
-/// How often an answer is given of which it is heard each time that its lease is over, and how far apart.
+/// How often an answer is given whose lease is over, and how far apart.
 const STALE_ANSWERS: u32 = 10;
 const STALE_AGAIN_AFTER: Duration = Duration::from_millis(60);
 
@@ -108,9 +108,10 @@ pub fn result_of(lease_id: &str) -> String {
     format!(r#"{{"lease":"{lease_id}"}}"#)
 }
 
-/// Whether an answer was refused because its lease is over: the job runs under another, or waits for one.
-fn is_stale(refused: &Received) -> bool {
-    refused.name() == "JOB_409_STALE_FENCE"
+/// Whether an answer that was refused is given again: its lease is over, and meanwhile the job may run under another.
+fn is_given_again(refused: &Received, stale: &mut u32) -> bool {
+    *stale += u32::from(refused.reason == Some(Reason::Job409StaleFence));
+    refused.reason == Some(Reason::Job409StaleFence) && *stale < STALE_ANSWERS
 }
 
 fn failure(lease: &LeaseKey) -> FailJobRequest {

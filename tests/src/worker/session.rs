@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::{Plan, RETRY_AFTER, STALE_AGAIN_AFTER, STALE_ANSWERS, WorkerSpec, completion, duration, failure, is_stale};
+use super::{Plan, RETRY_AFTER, STALE_AGAIN_AFTER, WorkerSpec, completion, duration, failure, is_given_again};
 use crate::{
     client::{Client, may_be_repeated},
     journal::{Journal, LeaseKey, Record, Verdict},
@@ -159,8 +159,7 @@ impl Worker {
                 let Some(held) = self.held.get_mut(&lease.lease_id) else { return Ok(()) };
                 let (lease_id, verdict) = (lease.lease_id.clone(), held.plan.verdict);
                 let refused = Record::Refused { lease, verdict, reason: received.name() };
-                held.stale += u32::from(is_stale(&received));
-                if is_stale(&received) && held.stale < STALE_ANSWERS {
+                if is_given_again(&received, &mut held.stale) {
                     self.remind(lease_id, STALE_AGAIN_AFTER);
                     return self.journal.write(&refused);
                 }

@@ -9,7 +9,7 @@ use rand::{Rng as _, rngs::StdRng};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
-use super::{Plan, RETRY_AFTER, STALE_AGAIN_AFTER, STALE_ANSWERS, WorkerSpec, completion, duration, failure, is_stale};
+use super::{Plan, RETRY_AFTER, STALE_AGAIN_AFTER, WorkerSpec, completion, duration, failure, is_given_again};
 use crate::{
     client::{Client, may_be_repeated},
     journal::{Journal, LeaseKey, Record, Verdict},
@@ -104,8 +104,7 @@ impl Worker {
                         continue;
                     }
                     self.journal.write(&Record::Refused { lease: lease.clone(), verdict, reason: received.name() })?;
-                    stale += u32::from(is_stale(&received));
-                    if !is_stale(&received) || stale == STALE_ANSWERS {
+                    if !is_given_again(&received, &mut stale) {
                         return Ok(());
                     }
                     tokio::time::sleep(STALE_AGAIN_AFTER).await;

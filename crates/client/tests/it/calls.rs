@@ -173,6 +173,7 @@ fn nobody_there_is_no_unknown_outcome() -> Result<()> {
         let error = client.jobs().get("j").await.unwrap_err();
         assert!(error.kind == ErrorKind::Unreachable && !error.is_ambiguous(), "{error:?}");
         assert!(error.attempts > 1, "it may come up meanwhile");
+        assert!(error.message.contains("refused"), "{error:?}");
         let error = client.connect().await.unwrap_err();
         assert!(error.kind == ErrorKind::Unreachable && error.message.contains("http://127.0.0.1"), "{error:?}");
         assert!(error.message.contains("refused"), "{error:?}");
@@ -184,9 +185,10 @@ fn nobody_there_is_no_unknown_outcome() -> Result<()> {
 fn who_speaks_no_tls_is_told_from_nobody() -> Result<()> {
     run(async {
         let peer = Peer::start([Reply::Silence]).await?;
-        let client = Client::builder(peer.endpoint.replace("http://", "https://")).build()?;
-        let error = client.connect().await.unwrap_err();
-        assert!(error.kind == ErrorKind::Unreachable && error.message.contains("corrupt"), "{error:?}");
+        let client = Client::builder(peer.endpoint.replace("http://", "https://")).call_timeout(MILLIS(400)).build()?;
+        for error in [client.connect().await.unwrap_err(), client.jobs().get("j").await.unwrap_err()] {
+            assert!(error.kind == ErrorKind::Unreachable && error.message.contains("corrupt"), "{error:?}");
+        }
         Ok(())
     })
 }
