@@ -1,6 +1,12 @@
 //! What a method knows of the call that it answers.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use holdfast_caller::Caller;
 use holdfast_fault::Fault;
@@ -20,6 +26,26 @@ pub struct RequestContext {
     pub trace_id: String,
     /// When a unary call's answer stops being of use. Streams have none.
     pub deadline: Option<Instant>,
+    /// How a stream of the client's ended. Never seen of a unary call.
+    pub half_close: HalfClose,
+}
+
+/// Whether the client ended its messages on purpose (END_STREAM). After the last message
+/// [`Streaming::message`](tonic::Streaming::message) says the same of a client that is done and of one that dropped the
+/// call; this tells them apart. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct HalfClose(Arc<AtomicBool>);
+
+impl HalfClose {
+    /// To be asked once the stream has ended: true only where the client half-closed it, false where the call was reset or
+    /// its connection broke. A reset that comes before all messages were read hides a half-close before it.
+    pub fn seen(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 impl RequestContext {

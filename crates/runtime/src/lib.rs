@@ -5,6 +5,7 @@
 //!   A call reaches its method only with a [`RequestContext`]; what leaves is a catalogued error or an answer.
 //! * [`Health`] and [`HttpServer`]: liveness, readiness, start-up and metrics over HTTP, gRPC health in step.
 //! * [`tasks`]: background loops under leadership.
+//! * [`field`]: fields of messages, checked and named by their paths; [`page`]: how large an answer may be.
 //! * [`Shutdown`]: one signal that all of them follow.
 //!
 //! A process without a gRPC business uses the others and leaves [`Server`] out. Nothing here is fatal after the start:
@@ -15,15 +16,17 @@ mod access;
 mod config;
 mod context;
 mod edge;
+pub mod field;
 mod health;
 mod methods;
+pub mod page;
 mod server;
 mod shutdown;
 pub mod tasks;
 
 pub use access::Access;
 pub use config::{AuthConfig, ConfigError, GrpcConfig, HttpConfig, TlsConfig, load_config};
-pub use context::RequestContext;
+pub use context::{HalfClose, RequestContext};
 pub use health::{Dependency, Health, HttpServer, Need, State};
 pub use methods::AccessError;
 pub use server::{Server, ServerError};

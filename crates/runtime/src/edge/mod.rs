@@ -9,6 +9,7 @@ mod call;
 mod deadline;
 mod failure;
 pub(crate) mod measures;
+mod request;
 
 use std::{
     convert::Infallible,
@@ -29,9 +30,9 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
-use self::{body::EdgeBody, call::Call, failure::Place};
+use self::{body::EdgeBody, call::Call, failure::Place, request::RequestBody};
 use crate::{
-    context::RequestContext,
+    context::{HalfClose, RequestContext},
     methods::{Admission, Methods},
 };
 
@@ -124,6 +125,11 @@ impl EdgeLayer {
         call.caller = Some(caller.clone());
         access.permit(&caller)?;
         let tracestate = tracestate(request.headers());
+        let half_close = HalfClose::default();
+        if call.method.is_stream {
+            let body = RequestBody::new(std::mem::take(request.body_mut()), half_close.clone());
+            *request.body_mut() = Body::new(body);
+        }
         request.extensions_mut().insert(RequestContext {
             caller,
             request_id: call.ids.request_id.clone(),
@@ -131,6 +137,7 @@ impl EdgeLayer {
             tracestate,
             trace_id: call.ids.trace.trace_id_hex(),
             deadline: call.deadline,
+            half_close,
         });
         Ok(())
     }

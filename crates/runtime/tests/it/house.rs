@@ -18,7 +18,10 @@ use holdfast_proto::jobs::v1::{
 };
 use holdfast_runtime::{Access, GrpcConfig, Health, REQUEST_BYTES_MAX, RequestContext, Server, ServerError, Shutdown};
 use tempfile::TempDir;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{
     Request, Response, Status, Streaming,
@@ -61,6 +64,8 @@ pub(crate) const ACCESS: &[Access] = &[
 pub(crate) struct Business {
     pub(crate) entered: Arc<Notify>,
     pub(crate) go_on: Arc<Notify>,
+    /// Of the last stream of work that the client ended: whether a half-close was seen.
+    pub(crate) half_close_seen: watch::Sender<Option<bool>>,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -146,18 +151,36 @@ impl JobService for Business {
 impl WorkerService for Business {
     type WorkStream = Pin<Box<dyn Stream<Item = Result<pb::WorkResponse, Status>> + Send>>;
 
-    /// One message, then a failure: at the client's second message, or when the server drains.
+    /// One message, then a failure: at the client's first message but a heartbeat, at its end, or when the server drains.
     async fn work(&self, request: Request<Streaming<pb::WorkRequest>>) -> Result<Response<Self::WorkStream>, Status> {
-        assert!(RequestContext::of(&request)?.deadline.is_none());
+        let context = RequestContext::of(&request)?.clone();
+        assert!(context.deadline.is_none());
         let mut inbound = request.into_inner();
         let (answers, outbound) = tokio::sync::mpsc::channel(4);
-        let shutdown = self.shutdown.clone();
+        let (shutdown, half_close_seen) = (self.shutdown.clone(), self.half_close_seen.clone());
         tokio::spawn(async move {
             let _ = answers.send(Ok(pb::WorkResponse::default())).await;
+            let is_heartbeat =
+                |message: &pb::WorkRequest| matches!(message.message, Some(pb::work_request::Message::Heartbeat(_)));
+            let next = async {
+                loop {
+                    match inbound.next().await {
+                        Some(Ok(message)) if is_heartbeat(&message) => {}
+                        other => return other,
+                    }
+                }
+            };
             let end = tokio::select! {
-                message = inbound.next() => match message {
-                    Some(Err(status)) => status,
-                    _ => Fault::new(Reason::Job409StaleFence, "stale").into(),
+                message = next => match message {
+                    Some(Err(status)) => {
+                        half_close_seen.send_replace(Some(context.half_close.seen()));
+                        status
+                    }
+                    None => {
+                        half_close_seen.send_replace(Some(context.half_close.seen()));
+                        Fault::new(Reason::Job409StaleFence, "stale").into()
+                    }
+                    Some(Ok(_)) => Fault::new(Reason::Job409StaleFence, "stale").into(),
                 },
                 () = shutdown.begun() => Fault::new(Reason::Infra503Draining, "stopping").into(),
             };

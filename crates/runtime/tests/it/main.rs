@@ -1,4 +1,5 @@
 mod calls;
+mod half_close;
 mod health;
 mod house;
 mod leadership;

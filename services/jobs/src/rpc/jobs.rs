@@ -4,9 +4,10 @@ use holdfast_fault::Fault;
 use holdfast_ids::{IdempotencyKey, Intent, JobId, ProjectId, TenantId};
 use holdfast_proto::jobs::v1 as pb;
 use holdfast_proto::jobs::v1::job_service_server::JobService;
+use holdfast_runtime::page::within_answer;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Rpc, open, watch, within_answer};
+use super::{Rpc, open, watch};
 use crate::app::Listing;
 use crate::app::admit::Requested;
 use crate::app::decide::Ordered;

@@ -21,10 +21,6 @@ use tonic::service::Routes;
 
 use crate::app::{App, Asking};
 
-/// Of the rows of a page, or the payloads of leased jobs: clients take answers of up to 4 MiB where they are not told
-/// otherwise.
-const ANSWER_BYTES_MAX: usize = 3 * 1024 * 1024;
-
 /// What every method works with.
 #[derive(Clone)]
 struct Rpc {
@@ -42,18 +38,6 @@ pub fn routes(app: App, draining: CancellationToken, drain_timeout: std::time::D
         .add_service(WorkerServiceServer::new(rpc.clone()).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(UsageServiceServer::new(rpc.clone()).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(IdempotencyServiceServer::new(rpc).max_decoding_message_size(REQUEST_BYTES_MAX))
-}
-
-/// Cuts a page down to the rows that one answer may hold, at least one.
-fn within_answer(rows: &mut Vec<impl prost::Message>) {
-    let mut bytes = 0;
-    let over = rows.iter().position(|row| {
-        bytes += row.encoded_len();
-        bytes > ANSWER_BYTES_MAX
-    });
-    if let Some(count) = over {
-        rows.truncate(count.max(1));
-    }
 }
 
 /// Splits a request into who asks and what for.

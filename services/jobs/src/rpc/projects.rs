@@ -3,9 +3,10 @@
 use holdfast_ids::{ProjectId, TenantId};
 use holdfast_proto::jobs::v1 as pb;
 use holdfast_proto::jobs::v1::project_service_server::ProjectService;
+use holdfast_runtime::page::within_answer;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Rpc, open, within_answer};
+use super::{Rpc, open};
 use crate::app::projects::{ProjectListing, Wanted};
 use crate::wire::field::{id, optional_id};
 use crate::wire::page;

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use holdfast_fault::Fault;
 use holdfast_proto::jobs::v1 as pb;
 use holdfast_proto::jobs::v1::worker_service_server::WorkerService;
+use holdfast_runtime::page::ANSWER_BYTES_MAX;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::session::{self, Session};
-use super::{ANSWER_BYTES_MAX, Rpc, open};
+use super::{Rpc, open};
 use crate::app::lease::Taker;
 use crate::app::{Asking, authorise};
 use crate::wire::worker::{self, Offer, completion, extension_result, failure, lease_request, lease_terms, renewals};

@@ -2,20 +2,10 @@
 
 use holdfast_fault::Fault;
 use holdfast_ids::{JobId, ProjectId};
+pub use holdfast_runtime::page::size;
 
-use super::field::in_range;
 use crate::app::projects::ProjectListing;
 use crate::store::read::Listing;
-
-const PAGE_SIZE_MAX: i32 = 1000;
-
-/// The rows of a page.
-pub fn size(field: &str, asked: i32, default: i32) -> Result<i64, Fault> {
-    if asked == 0 {
-        return Ok(i64::from(default));
-    }
-    in_range(field, asked, 1..=PAGE_SIZE_MAX).map(i64::from)
-}
 
 fn bad_token() -> Fault {
     Fault::invalid("page_token", "is not a next_page_token of this listing")

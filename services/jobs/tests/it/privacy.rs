@@ -15,7 +15,7 @@ use prost_reflect::{DynamicMessage, Value};
 use crate::support::raw::pool;
 use crate::support::*;
 
-const EVENTS: &str = "holdfast.events.v1.";
+const EVENTS: &str = "holdfast.events.v1.Job";
 const MARKER: &str = "Jane-Roe-1985";
 
 fn marked(what: &str) -> String {

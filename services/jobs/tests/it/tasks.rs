@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
-use holdfast_testkit::{Database, Signal};
+use anyhow::{Context as _, Result, ensure};
+use holdfast_testkit::{Database, Signal, http_get};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::support::*;
@@ -18,6 +18,15 @@ fn used_up_partitions_refuse_calls_until_they_are_made() -> Result<()> {
         let tenant = tenant();
         let (alice, admin) = (world.user("alice", &tenant), world.db.admin());
         alice.submit_job(job()).await?;
+        // Its own look at the partitions is over: the next is an hour away.
+        let port = world.first.process.http_port().context("a port")?;
+        let looked = || async {
+            let page = http_get(port, "/metrics").await?.body;
+            let mut runs = page.lines().filter(|line| line.starts_with("task_runs_total"));
+            ensure!(runs.any(|line| line.contains("task=\"partitions\"")), "it has not looked yet");
+            anyhow::Ok(())
+        };
+        eventually(looked, SOON).await?;
         let used_up = drop_leaves(admin).await?;
         let refusal = refused(alice.submit_job(job()).await, Reason::Infra503DependencyDown);
         assert!(refusal.retryable());
