@@ -12,7 +12,7 @@ use crate::{Keys, RedisConfig, RedisError};
 /// No command outlives this, whether Redis is there or not.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
-const RECONNECT_DELAY_MS: u32 = 200;
+pub(crate) const RECONNECT_DELAY: Duration = Duration::from_millis(200);
 const SCHEMES: [&str; 6] = ["redis", "rediss", "redis-sentinel", "rediss-sentinel", "redis-cluster", "rediss-cluster"];
 const CONNECTIONS_MAX: usize = 20;
 
@@ -66,6 +66,16 @@ impl Redis {
         }
     }
 
+    /// A connection of its own, for commands whose meaning hangs on it. Not connected yet.
+    pub(crate) fn apart(&self) -> Client {
+        let config = self.config.as_ref().clone();
+        Client::new(config, Some(performance()), Some(connection()), Some(reconnect()))
+    }
+
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.config.server.is_clustered()
+    }
+
     /// A connection of its own: one that has subscribed serves no other commands.
     pub(crate) fn subscriber(&self) -> SubscriberClient {
         let config = self.config.as_ref().clone();
@@ -110,5 +120,5 @@ fn connection() -> ConnectionConfig {
 
 fn reconnect() -> ReconnectPolicy {
     const FOREVER: u32 = 0;
-    ReconnectPolicy::new_constant(FOREVER, RECONNECT_DELAY_MS)
+    ReconnectPolicy::new_constant(FOREVER, RECONNECT_DELAY.as_millis() as u32)
 }

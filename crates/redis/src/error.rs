@@ -4,7 +4,20 @@ use holdfast_fault::Fault;
 use crate::keys::KeysError;
 
 /// First words of the answers of a server that cannot serve now.
-const STATES: [&str; 8] = ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "OOM", "MISCONF"];
+const STATES: [&str; 10] = [
+    "LOADING",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "BUSY",
+    "OOM",
+    "MISCONF",
+    // Fewer replicas than it needs to write.
+    "NOREPLICAS",
+    // It became a replica while a command waited.
+    "UNBLOCKED",
+];
 /// What the library says, under no kind of its own, where a connection has just gone.
 const BROKEN: [&str; 4] = [
     "Failed to route command.",
@@ -84,9 +97,12 @@ mod tests {
     #[test]
     fn an_outage_is_told_from_a_refusal() {
         let unavailable = |kind, details: &'static str| RedisError::from(Error::new(kind, details)).is_unavailable();
-        for details in
-            BROKEN.into_iter().chain(["LOADING Redis is loading the dataset in memory", "BUSY Redis is busy"])
-        {
+        for details in BROKEN.into_iter().chain([
+            "LOADING Redis is loading the dataset in memory",
+            "BUSY Redis is busy",
+            "NOREPLICAS Not enough good replicas to write.",
+            "UNBLOCKED force unblock from blocking operation",
+        ]) {
             assert!(unavailable(ErrorKind::Unknown, details), "{details}");
         }
         assert!(unavailable(ErrorKind::IO, "connection reset"));

@@ -7,11 +7,15 @@
 //! | `<prefix>:budget:<scope>:<tenant>:<since>:<id>` | what is counted for a budget in a period |
 //! | `<prefix>:budgets:exceeded` | the budgets that are exceeded |
 //! | `<prefix>:rate:<tenant>:<actor>` | the rate of a caller |
+//! | `<prefix>:lock:<tenant>:<project>:<class>:<resource>` | the mirror of a lock |
+//! | `<prefix>:lock-order:registry` | the order in which classes are locked |
+//! | `<prefix>:lock-mirror:incarnation` | whose locks the mirror holds |
 //! | `<prefix>:wake:outbox:<domain>` | hint: an outbox has new rows |
 //! | `<prefix>:wake:ready:<domain>` | hint: work became ready |
 //! | `<prefix>:wake:revoked:<domain>` | hint: a lease was revoked, with its id |
 //! | `<prefix>:wake:projects:<domain>` | hint: settings of a project were changed |
 //! | `<prefix>:wake:budgets:<domain>` | hint: a budget was exceeded |
+//! | `<prefix>:wake:freed:<domain>` | hint: a resource may have become free, with its name |
 
 use std::sync::Arc;
 
@@ -66,6 +70,20 @@ impl Keys {
         format!("{}:rate:{tenant}:{actor}", self.prefix)
     }
 
+    /// The resource comes last: it may hold what separates.
+    pub fn lock(&self, tenant: &str, project: &str, class: &str, resource: &str) -> String {
+        format!("{}:lock:{tenant}:{project}:{class}:{resource}", self.prefix)
+    }
+
+    pub fn lock_registry(&self) -> String {
+        format!("{}:lock-order:registry", self.prefix)
+    }
+
+    /// Not under `lock:`, where a lock could have its name.
+    pub fn lock_marker(&self) -> String {
+        format!("{}:lock-mirror:incarnation", self.prefix)
+    }
+
     pub fn wake_outbox(&self, domain: &str) -> String {
         format!("{}:wake:outbox:{domain}", self.prefix)
     }
@@ -84,6 +102,10 @@ impl Keys {
 
     pub fn wake_budgets(&self, domain: &str) -> String {
         format!("{}:wake:budgets:{domain}", self.prefix)
+    }
+
+    pub fn wake_freed(&self, domain: &str) -> String {
+        format!("{}:wake:freed:{domain}", self.prefix)
     }
 }
 
@@ -117,6 +139,18 @@ mod tests {
         assert_eq!(keys.wake_revoked("jobs"), "hf:test:wake:revoked:jobs");
         assert_eq!(keys.wake_projects("jobs"), "hf:test:wake:projects:jobs");
         assert_eq!(keys.wake_budgets("jobs"), "hf:test:wake:budgets:jobs");
+        assert_eq!(keys.wake_freed("locks"), "hf:test:wake:freed:locks");
+    }
+
+    #[test]
+    fn no_lock_has_the_name_of_what_is_beside_them() {
+        let keys = Keys::new("hf:test").unwrap();
+        assert_eq!(keys.lock("acme", "alpha", "host", "rack:7:eth0"), "hf:test:lock:acme:alpha:host:rack:7:eth0");
+        assert_eq!(keys.lock_registry(), "hf:test:lock-order:registry");
+        assert_eq!(keys.lock_marker(), "hf:test:lock-mirror:incarnation");
+        for beside in [keys.lock_registry(), keys.lock_marker()] {
+            assert!(!beside.starts_with("hf:test:lock:"), "{beside}");
+        }
     }
 
     #[test]

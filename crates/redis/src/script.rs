@@ -27,6 +27,14 @@ impl Script {
         self.run_on(redis.client(), keys, args).await
     }
 
+    pub(crate) fn sha1(&self) -> &str {
+        &self.sha1
+    }
+
+    pub(crate) fn source(&self) -> &'static str {
+        self.source
+    }
+
     async fn run_on<R: FromValue>(
         &self,
         client: &Client,

@@ -14,6 +14,8 @@ use crate::{daemon::Daemon, eventually, free_port, janitor::Directory};
 const START_WITHIN: Duration = Duration::from_secs(30);
 /// The name of its configuration file, where it has one.
 const SETTINGS: &str = "redis.conf";
+/// More than any answer has.
+pub(crate) const LINES_MAX: usize = 100;
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A server with an append-only file that is synced every second, as in production: a kill loses what came after.
@@ -37,6 +39,34 @@ impl Redis {
         let redis = Self { directory, port: free_port()?, has_settings: !settings.is_empty(), daemon };
         redis.restart().await?;
         Ok(redis)
+    }
+
+    /// A server of its own that has all that `primary` has, follows it, and confirms what it gets.
+    pub async fn start_replica_of(primary: &Redis) -> Result<Self> {
+        // A primary waits for more replicas to come before it serves the first.
+        let answer = primary.command("CONFIG SET repl-diskless-sync-delay 0").await?;
+        ensure!(answer == "+OK", "CONFIG SET answered {answer}");
+        let replica = Self::start().await?;
+        replica.follow(primary).await?;
+        let look = || async {
+            let link = replication(replica.port, "master_link_status").await?;
+            ensure!(link == "up", "the link to the primary is {link}");
+            // The link is up, up to a second before the primary sends what is written from now on. PUBLISH counts as written.
+            let replicas = replication(primary.port, "connected_slaves").await?;
+            let confirmed =
+                ask(primary.port, &format!("PUBLISH replica {replicas}\r\nWAIT {replicas} 1000"), 2).await?;
+            ensure!(confirmed.last() == Some(&format!(":{replicas}")), "{confirmed:?} of {replicas} replicas");
+            anyhow::Ok(())
+        };
+        eventually(look, START_WITHIN).await.with_context(|| replica.daemon.log_tail())?;
+        Ok(replica)
+    }
+
+    /// Begins to follow; does not wait until it has caught up.
+    pub(crate) async fn follow(&self, primary: &Redis) -> Result<()> {
+        let answer = self.command(&format!("REPLICAOF 127.0.0.1 {}", primary.port)).await?;
+        ensure!(answer == "+OK", "REPLICAOF answered {answer}");
+        Ok(())
     }
 
     pub fn port(&self) -> u16 {
@@ -102,6 +132,13 @@ impl Redis {
     pub async fn command(&self, command: &str) -> Result<String> {
         Ok(ask(self.port, command, 1).await?.remove(0))
     }
+}
+
+/// One value of a server's INFO; empty where it has none.
+pub(crate) async fn replication(port: u16, name: &str) -> Result<String> {
+    let lines = ask(port, "INFO replication", LINES_MAX).await?;
+    let value = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Ok(value.unwrap_or_default().to_owned())
 }
 
 /// An inline command and the first lines of its answer, at most so many and up to an empty one.

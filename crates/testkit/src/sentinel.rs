@@ -5,15 +5,19 @@ use std::{process::Command, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 
-use crate::{Redis, daemon::Daemon, eventually, free_port, janitor::Directory, redis::ask};
+use crate::{
+    Redis,
+    daemon::Daemon,
+    eventually, free_port,
+    janitor::Directory,
+    redis::{LINES_MAX, ask, replication},
+};
 
 const SETTINGS: &str = include_str!("../../../deploy/redis/sentinel.conf");
 const SERVER_SETTINGS: &str = include_str!("../../../deploy/redis/redis.conf");
 const NAME: &str = "holdfast";
 const REPLICAS: usize = 2;
 const SENTINELS: usize = 3;
-/// More than any answer has.
-const LINES_MAX: usize = 100;
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// Two replicas and three Sentinels around a server that is primary at first.
@@ -31,17 +35,16 @@ struct Sentinel {
 
 impl Sentinels {
     /// A server with the settings that its replicas have too.
-    pub(crate) async fn first() -> Result<Redis> {
+    pub async fn first() -> Result<Redis> {
         Redis::start_with(SERVER_SETTINGS).await
     }
 
     /// Waits until the replicas follow and every Sentinel knows all of them.
-    pub(crate) async fn start(first: &Redis) -> Result<Self> {
+    pub async fn start(first: &Redis) -> Result<Self> {
         let mut replicas = Vec::new();
         for _ in 0..REPLICAS {
             let replica = Self::first().await?;
-            let answer = replica.command(&format!("REPLICAOF 127.0.0.1 {}", first.port())).await?;
-            ensure!(answer == "+OK", "REPLICAOF answered {answer}");
+            replica.follow(first).await?;
             replicas.push(replica);
         }
         let sentinels = (0..SENTINELS).map(|_| Sentinel::start(first.port())).collect::<Result<_>>()?;
@@ -94,13 +97,6 @@ impl Sentinels {
         };
         eventually(look, WITHIN).await.with_context(|| self.sentinels[0].daemon.log_tail())
     }
-}
-
-/// One value of a server's INFO; empty where it has none.
-async fn replication(port: u16, name: &str) -> Result<String> {
-    let lines = ask(port, "INFO replication", LINES_MAX).await?;
-    let value = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    Ok(value.unwrap_or_default().to_owned())
 }
 
 impl Sentinel {
