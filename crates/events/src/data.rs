@@ -38,6 +38,11 @@ event_data! {
     JobQueueOverdue = "job.queue_overdue", version 1;
     HitlReminderSent = "hitl.reminder.sent", version 1;
     ProjectSettingsChanged = "project.settings_changed", version 1;
+    LockGranted = "lock.granted", version 1;
+    LockReleased = "lock.released", version 1;
+    LockExpired = "lock.expired", version 1;
+    LockForced = "lock.forced", version 1;
+    LockFenceRejected = "lock.fence_rejected", version 1;
     KillSwitchActivated = "operations.killswitch.activated", version 1;
     KillSwitchDeactivated = "operations.killswitch.deactivated", version 1;
 }

@@ -9,9 +9,12 @@ mod name;
 mod request;
 mod unique;
 
-pub use name::{ActorId, IdempotencyKey, Intent, ModelName, ProjectId, ProviderName, TenantId, WorkerId};
+pub use name::{
+    ActorId, IdempotencyKey, Intent, LockClass, LockOwner, ModelName, ProjectId, ProviderName, ResourceKey, TenantId,
+    WorkerId,
+};
 pub use request::RequestId;
-pub use unique::{ApprovalId, EventId, JobId, LeaseId, LedgerId};
+pub use unique::{ApprovalId, EventId, InstanceId, JobId, LeaseId, LedgerId};
 
 /// Why a text is not an identifier. Says what is allowed and never repeats the text, which may be anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -145,6 +145,12 @@ names! {
     }
     /// The principal of a verified token.
     ActorId { "actor id", 256, PRINTABLE, printable, printable }
+    /// A class of the order in which locks are taken.
+    LockClass { "lock class", 64, LOWER, lower_alphanumeric, lower_word }
+    /// What is locked, within its project and class.
+    ResourceKey { "resource key", 256, PRINTABLE, printable, printable }
+    /// Whoever of a principal takes locks: a session, a task, a thread.
+    LockOwner { "owner", 128, PRINTABLE, printable, printable }
     /// The client's name for one intended effect.
     IdempotencyKey { "idempotency key", 256, PRINTABLE, printable, printable }
 }

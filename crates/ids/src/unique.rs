@@ -72,8 +72,10 @@ unique_ids! {
     /// A job. Only version 7 parses: jobs are range-partitioned on this id, and any other version would name a time
     /// that has no partition.
     JobId { "job id", version_7 }
-    /// One attempt's hold on a job.
+    /// One attempt's hold on a job, or one owner's on what it has locked.
     LeaseId { "lease id", any_version }
+    /// A running process of a service.
+    InstanceId { "instance id", any_version }
     /// An event; the same on every redelivery.
     EventId { "event id", any_version }
     /// One window of an idempotency key.

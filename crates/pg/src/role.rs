@@ -11,6 +11,12 @@ pub enum Role {
     JobsApp,
     /// The jobs service for itself: dispatch, sweepers, partitions.
     JobsTask,
+    /// Owns schema locks.
+    LocksOwner,
+    /// The locks service for its callers: sees the tenants in scope.
+    LocksApp,
+    /// The locks service for itself: sweepers, partitions, who is alive.
+    LocksTask,
     /// Owns schema relay.
     RelayOwner,
     /// Publishes the outboxes of every schema.
@@ -18,13 +24,25 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 5] = [Self::JobsOwner, Self::JobsApp, Self::JobsTask, Self::RelayOwner, Self::Relay];
+    pub const ALL: [Self; 8] = [
+        Self::JobsOwner,
+        Self::JobsApp,
+        Self::JobsTask,
+        Self::LocksOwner,
+        Self::LocksApp,
+        Self::LocksTask,
+        Self::RelayOwner,
+        Self::Relay,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::JobsOwner => "holdfast_jobs_owner",
             Self::JobsApp => "holdfast_jobs_app",
             Self::JobsTask => "holdfast_jobs_task",
+            Self::LocksOwner => "holdfast_locks_owner",
+            Self::LocksApp => "holdfast_locks_app",
+            Self::LocksTask => "holdfast_locks_task",
             Self::RelayOwner => "holdfast_relay_owner",
             Self::Relay => "holdfast_relay",
         }

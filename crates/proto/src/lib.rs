@@ -43,6 +43,13 @@ pub mod jobs {
     }
 }
 
+pub mod locks {
+    #[allow(clippy::all, missing_docs, unreachable_pub)]
+    pub mod v1 {
+        include!("generated/holdfast.locks.v1.rs");
+    }
+}
+
 pub mod policy {
     #[allow(clippy::all, missing_docs, unreachable_pub)]
     pub mod v1 {

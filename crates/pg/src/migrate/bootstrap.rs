@@ -29,11 +29,11 @@ pub(super) async fn bootstrap_with(admin: &PgConnectOptions, passwords: &Passwor
     Ok(())
 }
 
-/// Somebody else changed the same row of the catalogue.
+/// Somebody else changed the same row of the catalogue, or made the same role.
 fn is_concurrent(error: &MigrateError) -> bool {
-    error.to_string().contains("tuple concurrently updated")
-        || std::error::Error::source(error)
-            .is_some_and(|source| source.to_string().contains("tuple concurrently updated"))
+    const SIGNS: [&str; 2] = ["tuple concurrently updated", "pg_authid_rolname_index"];
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    SIGNS.into_iter().any(|sign| error.to_string().contains(sign) || cause.contains(sign))
 }
 
 async fn attempt(admin: &PgConnectOptions, passwords: &Passwords) -> Result<(), MigrateError> {

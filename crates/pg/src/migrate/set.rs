@@ -16,13 +16,20 @@ pub(super) struct Set {
     migrator: Migrator,
 }
 
-pub(super) static ALL: [Set; 2] = [
+pub(super) static ALL: [Set; 3] = [
     Set {
         schema: "jobs",
         owner: Role::JobsOwner,
         readers: &[Role::JobsApp.name(), Role::JobsTask.name(), Role::Relay.name()],
         sample: include_str!("../../../../migrations/jobs/sample.sql"),
         migrator: sqlx::migrate!("../../migrations/jobs"),
+    },
+    Set {
+        schema: "locks",
+        owner: Role::LocksOwner,
+        readers: &[Role::LocksApp.name(), Role::LocksTask.name(), Role::Relay.name()],
+        sample: include_str!("../../../../migrations/locks/sample.sql"),
+        migrator: sqlx::migrate!("../../migrations/locks"),
     },
     Set {
         schema: "relay",

@@ -73,9 +73,11 @@ async fn a_snapshot_shows_what_matters() -> Result<()> {
 #[tokio::test]
 async fn what_the_snapshot_leaves_out_opens_nothing() -> Result<()> {
     let database = Database::create().await?;
-    for (schema, readers) in
-        [("jobs", &[Role::JobsApp, Role::JobsTask, Role::Relay][..]), ("relay", &[Role::Relay][..])]
-    {
+    for (schema, readers) in [
+        ("jobs", &[Role::JobsApp, Role::JobsTask, Role::Relay][..]),
+        ("locks", &[Role::LocksApp, Role::LocksTask, Role::Relay][..]),
+        ("relay", &[Role::Relay][..]),
+    ] {
         let mut open: Vec<String> = sqlx::query_scalar(
             "WITH left_out AS (
                  SELECT oid, relname, relowner, relacl FROM pg_class

@@ -22,6 +22,7 @@ pub const CATALOGUE: &[(Reason, &str, i32, bool)] = &[
     (Reason::Job503QueueUnavailable, "JOB_503_QUEUE_UNAVAILABLE", 14, true),
     (Reason::Job422DelegationDepthExceeded, "JOB_422_DELEGATION_DEPTH_EXCEEDED", 9, false),
     (Reason::Job422DependencyCycle, "JOB_422_DEPENDENCY_CYCLE", 9, false),
+    (Reason::Job409Locked, "JOB_409_LOCKED", 9, true),
     (Reason::Idempotency404NotFound, "IDEMPOTENCY_404_NOT_FOUND", 5, false),
     (Reason::Idempotency409StaleToken, "IDEMPOTENCY_409_STALE_TOKEN", 9, false),
     (Reason::Policy409RequiresApproval, "POLICY_409_REQUIRES_APPROVAL", 9, false),
@@ -36,4 +37,7 @@ pub const CATALOGUE: &[(Reason, &str, i32, bool)] = &[
     (Reason::Infra503DependencyDown, "INFRA_503_DEPENDENCY_DOWN", 14, true),
     (Reason::Infra503Draining, "INFRA_503_DRAINING", 14, true),
     (Reason::Internal500Unexpected, "INTERNAL_500_UNEXPECTED", 13, false),
+    (Reason::Lock404NotFound, "LOCK_404_NOT_FOUND", 5, false),
+    (Reason::Lock409StaleFence, "LOCK_409_STALE_FENCE", 9, false),
+    (Reason::Lock409RenewalsExhausted, "LOCK_409_RENEWALS_EXHAUSTED", 9, false),
 ];

@@ -49,6 +49,14 @@ pub enum Reason {
     Job422DependencyCycle = 27,
     /// The queue of the project is full; submit again later.
     Job503QueueUnavailable = 25,
+    /// The resource is held by somebody else, or the request would break the order in which its owner takes resources: the metadata's cause says which.
+    Job409Locked = 28,
+    /// No such lease, or class of locks, in the scope of the caller.
+    Lock404NotFound = 70,
+    /// The lease is over: it ran out, was released, or was taken by force. Nothing may be written under its tokens.
+    Lock409StaleFence = 71,
+    /// The lease was renewed as often as it may be. Release it, and acquire again behind those who wait.
+    Lock409RenewalsExhausted = 72,
     /// No such key in the scope of the caller.
     Idempotency404NotFound = 30,
     /// The reservation token is not the current one: the reservation ran out and another caller took over.
@@ -106,6 +114,10 @@ impl Reason {
             }
             Self::Job422DependencyCycle => "REASON_JOB_422_DEPENDENCY_CYCLE",
             Self::Job503QueueUnavailable => "REASON_JOB_503_QUEUE_UNAVAILABLE",
+            Self::Job409Locked => "REASON_JOB_409_LOCKED",
+            Self::Lock404NotFound => "REASON_LOCK_404_NOT_FOUND",
+            Self::Lock409StaleFence => "REASON_LOCK_409_STALE_FENCE",
+            Self::Lock409RenewalsExhausted => "REASON_LOCK_409_RENEWALS_EXHAUSTED",
             Self::Idempotency404NotFound => "REASON_IDEMPOTENCY_404_NOT_FOUND",
             Self::Idempotency409StaleToken => "REASON_IDEMPOTENCY_409_STALE_TOKEN",
             Self::Policy409RequiresApproval => "REASON_POLICY_409_REQUIRES_APPROVAL",
@@ -148,6 +160,10 @@ impl Reason {
             }
             "REASON_JOB_422_DEPENDENCY_CYCLE" => Some(Self::Job422DependencyCycle),
             "REASON_JOB_503_QUEUE_UNAVAILABLE" => Some(Self::Job503QueueUnavailable),
+            "REASON_JOB_409_LOCKED" => Some(Self::Job409Locked),
+            "REASON_LOCK_404_NOT_FOUND" => Some(Self::Lock404NotFound),
+            "REASON_LOCK_409_STALE_FENCE" => Some(Self::Lock409StaleFence),
+            "REASON_LOCK_409_RENEWALS_EXHAUSTED" => Some(Self::Lock409RenewalsExhausted),
             "REASON_IDEMPOTENCY_404_NOT_FOUND" => Some(Self::Idempotency404NotFound),
             "REASON_IDEMPOTENCY_409_STALE_TOKEN" => Some(Self::Idempotency409StaleToken),
             "REASON_POLICY_409_REQUIRES_APPROVAL" => {

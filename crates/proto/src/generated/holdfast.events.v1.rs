@@ -330,6 +330,78 @@ pub struct JobFailure {
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
 }
+/// Which lease of which resource an event is about.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LockSubject {
+    #[prost(string, tag = "1")]
+    pub class: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    /// A UUIDv7; names the lease of all its resources.
+    #[prost(string, tag = "3")]
+    pub lease_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub fencing_token: u64,
+    /// The principal that acquired it, and its label.
+    #[prost(string, tag = "5")]
+    pub holder_actor_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub owner: ::prost::alloc::string::String,
+}
+/// lock.granted
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LockGranted {
+    #[prost(message, optional, tag = "1")]
+    pub lock: ::core::option::Option<LockSubject>,
+    #[prost(message, optional, tag = "2")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// How long it was waited for.
+    #[prost(uint64, tag = "3")]
+    pub waited_ms: u64,
+}
+/// lock.released: by its holder, or because the grant could not be delivered or mirrored.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LockReleased {
+    #[prost(message, optional, tag = "1")]
+    pub lock: ::core::option::Option<LockSubject>,
+    /// How long it was held.
+    #[prost(uint64, tag = "2")]
+    pub held_ms: u64,
+}
+/// lock.expired: it was not renewed, and is stale.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LockExpired {
+    #[prost(message, optional, tag = "1")]
+    pub lock: ::core::option::Option<LockSubject>,
+    #[prost(uint64, tag = "2")]
+    pub held_ms: u64,
+    /// When it ran out for its holder.
+    #[prost(message, optional, tag = "3")]
+    pub expired_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// lock.forced: a person ended it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LockForced {
+    #[prost(message, optional, tag = "1")]
+    pub lock: ::core::option::Option<LockSubject>,
+    #[prost(uint64, tag = "2")]
+    pub held_ms: u64,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// lock.fence_rejected: somebody presented a token that is not current. At most one a second and resource.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LockFenceRejected {
+    #[prost(string, tag = "1")]
+    pub class: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub presented_token: u64,
+    /// The highest that was ever given.
+    #[prost(uint64, tag = "4")]
+    pub highest_token: u64,
+}
 /// operations.table_row_count.passed: a table was found past a mark that it was not past when it was counted before. Tables are
 /// counted once a day. The ordering key is "table_row_count:", the schema, the table and the day.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -11,6 +11,7 @@ pub const REDACTED: &[&str] = &[
     "holdfast.events.v1.JobQueued.payload_digest",
     "holdfast.events.v1.JobRejected.reason",
     "holdfast.events.v1.JobWaitingHumanDecision.payload_digest",
+    "holdfast.events.v1.LockForced.reason",
     "holdfast.jobs.v1.Approval.reason",
     "holdfast.jobs.v1.CancelJobRequest.reason",
     "holdfast.jobs.v1.CompleteKeyRequest.outcome",
@@ -23,4 +24,5 @@ pub const REDACTED: &[&str] = &[
     "holdfast.jobs.v1.Progress.note",
     "holdfast.jobs.v1.ReserveKeyRequest.request",
     "holdfast.jobs.v1.ReserveKeyResponse.Completed.outcome",
+    "holdfast.locks.v1.ForceReleaseLockRequest.reason",
 ];
