@@ -9,6 +9,7 @@ schema relay owner holdfast_relay_owner
 table relay.members owner holdfast_relay_owner
   column holder text not null
   column expires_at timestamp with time zone not null
+  column sources text[] not null default '{jobs}'::text[]
   constraint members_pkey PRIMARY KEY (holder)
   grant DELETE, INSERT, SELECT, UPDATE to holdfast_relay
 

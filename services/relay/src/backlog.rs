@@ -18,12 +18,12 @@ pub async fn run(store: Store, holdings: Arc<Holdings>, pending_max: i64, stop: 
     while stop.run_until_cancelled(turn.tick()).await.is_some() {
         let counts = holdings.leases().iter().any(|lease| lease.shard == 0);
         if !counts {
-            metrics::backlog(Backlog { pending: 0, oldest_age_seconds: 0.0 });
+            metrics::backlog(store.source(), Backlog { pending: 0, oldest_age_seconds: 0.0 });
             continue;
         }
         match store.outbox_backlog(pending_max).await {
-            Ok(backlog) => metrics::backlog(backlog),
-            Err(error) => tracing::debug!(%error, "backlog not counted"),
+            Ok(backlog) => metrics::backlog(store.source(), backlog),
+            Err(error) => tracing::debug!(source = store.source().name(), %error, "backlog not counted"),
         }
     }
 }

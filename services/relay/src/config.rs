@@ -1,6 +1,7 @@
 //! The relay's configuration: file, then `HOLDFAST_RELAY__SECTION__KEY`; a secret may be given as `<key>_file`.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
@@ -13,7 +14,11 @@ use holdfast_runtime::HttpConfig;
 use holdfast_telemetry::TelemetryConfig;
 use serde::Deserialize;
 
-use crate::{domain::batch::BatchLimits, publisher::RoundLimits, relay::Pace};
+use crate::{
+    domain::{batch::BatchLimits, source::Source},
+    publisher::RoundLimits,
+    relay::Pace,
+};
 
 /// The largest message that a service accepts, and some for the envelope around it.
 const ENTRY_BYTES_LIMIT: usize = 1 << 20;
@@ -21,7 +26,7 @@ const ENTRY_BYTES_LIMIT: usize = 1 << 20;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The login `holdfast_relay`, on the database of the outbox and of schema relay.
+    /// The login `holdfast_relay`, on the database of the outboxes and of schema relay. Each source has a pool of its own.
     pub database: PoolConfig,
     pub redis: RedisConfig,
     pub signing: SigningConfig,
@@ -42,6 +47,8 @@ fn http() -> HttpConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PublishConfig {
+    /// The outboxes to publish. Each of them is to be published by one relay at least.
+    pub sources: Vec<Source>,
     /// A shard's lease without a renewal. A dead relay's shards are taken over after this long.
     pub lease_ttl_ms: u64,
     /// How often the outbox is looked at without a hint.
@@ -64,6 +71,7 @@ pub struct PublishConfig {
 impl Default for PublishConfig {
     fn default() -> Self {
         Self {
+            sources: Source::DEFAULT.to_vec(),
             lease_ttl_ms: 5_000,
             poll_ms: 50,
             gather_ms: 20,
@@ -134,6 +142,10 @@ impl PublishConfig {
             }
             Err(ConfigError::invalid(field, format!("{value} is not within {least} and {most}")))
         };
+        let sources: BTreeSet<Source> = self.sources.iter().copied().collect();
+        if sources.is_empty() || sources.len() < self.sources.len() {
+            return Err(ConfigError::invalid("publish.sources", "must name at least one source, and none twice"));
+        }
         within("publish.lease_ttl_ms", self.lease_ttl_ms, 1_000, 60_000)?;
         within("publish.poll_ms", self.poll_ms, 1, 10_000)?;
         within("publish.gather_ms", self.gather_ms, 0, 1_000)?;
@@ -173,6 +185,9 @@ mod tests {
         let refused = |config: PublishConfig| config.validate().unwrap_err().field;
         assert_eq!(refused(PublishConfig { lease_ttl_ms: 10, ..Default::default() }), "publish.lease_ttl_ms");
         assert_eq!(refused(PublishConfig { rows_per_shard: 0, ..Default::default() }), "publish.rows_per_shard");
+        assert_eq!(refused(PublishConfig { sources: vec![], ..Default::default() }), "publish.sources");
+        let twice = PublishConfig { sources: vec![Source::Locks, Source::Jobs, Source::Locks], ..Default::default() };
+        assert_eq!(refused(twice), "publish.sources");
         let smaller_than_an_entry = PublishConfig { batch_bytes_max: 1_024, ..Default::default() };
         assert_eq!(refused(smaller_than_an_entry), "publish.batch_bytes_max");
     }

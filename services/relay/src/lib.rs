@@ -1,9 +1,10 @@
 //! The relay: copies committed events from the outboxes onto the shard streams in Redis.
 //!
-//! Owns schema `relay` (who publishes which shard) and, of schema `jobs`, the outbox's marks of publication. Promises
-//! every committed event at least once, each key's events in order, and nothing stale behind something newer, whoever
-//! crashes, sleeps or loses data meanwhile; `README.md` has the argument. Fails by waiting: while PostgreSQL or Redis is
-//! away nothing is published or marked, and all of it is done afterwards.
+//! Owns schema `relay` (who publishes which shard) and, of the schema of each source, the outbox's marks of publication.
+//! Promises every committed event at least once, each key's events in order, and nothing stale behind something newer,
+//! whoever crashes, sleeps or loses data meanwhile; `README.md` has the argument. Fails by waiting: while PostgreSQL or
+//! Redis is away nothing is published or marked, and all of it is done afterwards. Sources fail apart: each has its own
+//! leases, loops and connections to PostgreSQL.
 //!
 //! | module | what |
 //! |---|---|
@@ -13,7 +14,7 @@
 //! | `relay` | round after round, paced by hints and polls |
 //! | `store` | its SQL |
 //! | `stream` | its scripts: the one module that speaks to Redis |
-//! | `domain` | batches, parked keys, bounds: no I/O |
+//! | `domain` | sources, batches, parked keys, bounds: no I/O |
 #![forbid(unsafe_code)]
 
 pub mod backlog;
@@ -32,23 +33,26 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use holdfast_events::Signer;
-use holdfast_pg::{DbError, TaskDb};
+use holdfast_pg::TaskDb;
 use holdfast_redis::Redis;
 use holdfast_runtime::{Health, HttpServer, Need, Shutdown};
 use holdfast_telemetry::{BuildInfo, Metrics};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use crate::error::RelayError;
 use crate::{
     config::{Config, PublishConfig},
+    domain::source::Source,
     membership::{Holdings, Membership},
     publisher::Publisher,
-    store::{SOURCE, Store},
+    store::Store,
     stream::Streams,
     synchronise::Synchroniser,
 };
 
-/// One relay's parts, wired to each other and not yet running.
+/// What publishes one source, wired to each other and not yet running.
 pub struct Parts {
     pub store: Store,
     pub holdings: Arc<Holdings>,
@@ -60,7 +64,7 @@ pub const BUILD: BuildInfo = BuildInfo::new("holdfast-relay", env!("CARGO_PKG_VE
 
 const LOOK_FOR_SCHEMA_EVERY: Duration = Duration::from_millis(500);
 
-/// Runs the process until it is told to stop: SIGTERM ends the round that is on, gives up the shards, and ends.
+/// Runs the process until it is told to stop: SIGTERM ends the rounds that are on, gives up the shards, and ends.
 pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> anyhow::Result<()> {
     config.validate()?;
     let signer = config.signing.signer()?;
@@ -69,11 +73,19 @@ pub async fn run(config: Config, metrics: Metrics, shutdown: Shutdown) -> anyhow
     let redis = Redis::connect(&config.redis)?;
     let health = health(&shutdown, &db, &redis);
     let http = HttpServer::start(&config.http, health.clone(), metrics).await.context("http.listen")?;
-    let parts = parts(db.clone(), &redis, signer, &config.publish);
-    if shutdown.token().run_until_cancelled(schema_is_there(&parts.store)).await.is_some() {
-        health.mark_started();
-        let hints = redis.listen(redis.keys().wake_outbox(SOURCE));
-        relay::run(parts, hints, config.publish, shutdown.token()).await;
+    let holder = new_holder();
+    let mut sources = JoinSet::new();
+    for &source in &config.publish.sources {
+        // A pool of its own: statements that wait for the tables of one source take no connection from another.
+        let db = TaskDb::open(&config.database, BUILD.service)?;
+        let parts = parts(source, &holder, db, &redis, signer.clone(), &config.publish);
+        watch_schema(&health, &parts.store, &shutdown);
+        sources.spawn(publish(parts, redis.clone(), config.publish.clone(), shutdown.token()));
+    }
+    // A source whose schema is missing keeps the relay from being ready, and not from publishing the others.
+    health.mark_started();
+    while let Some(ended) = sources.join_next().await {
+        ended.context("a source")?;
     }
     db.close().await;
     http.close().await;
@@ -95,29 +107,58 @@ fn health(shutdown: &Shutdown, db: &TaskDb, redis: &Redis) -> Health {
     health
 }
 
+fn watch_schema(health: &Health, store: &Store, shutdown: &Shutdown) {
+    let store = store.clone();
+    health.probe(store.source().dependency(), Need::Required, shutdown, move || {
+        let store = store.clone();
+        async move { look_for_schema(&store).await }
+    });
+}
+
+/// Publishes one source from when its schema is there until told to stop.
+async fn publish(parts: Parts, redis: Redis, config: PublishConfig, stop: CancellationToken) {
+    let store = parts.store.clone();
+    if stop.run_until_cancelled(schema_is_there(&store)).await.is_some() {
+        let hints = redis.listen(redis.keys().wake_outbox(store.source().name()));
+        relay::run(parts, hints, config, stop).await;
+    }
+    store.db().close().await;
+}
+
 /// Migrations are applied by somebody else, perhaps a little later than we start.
 async fn schema_is_there(store: &Store) {
-    while let Err(error) = look_for_schema(store).await {
-        tracing::warn!(%error, "waiting for the schema");
+    let mut said = String::new();
+    while let Err(problem) = look_for_schema(store).await {
+        if problem != said {
+            tracing::warn!(source = store.source().name(), problem, "waiting for the schema");
+            said = problem;
+        }
         tokio::time::sleep(LOOK_FOR_SCHEMA_EVERY).await;
     }
 }
 
-async fn look_for_schema(store: &Store) -> Result<(), DbError> {
-    store.members_forget_dead().await?;
-    store.outbox_backlog(1).await.map(|_| ())
+/// What is missing, in words, down to its cause.
+async fn look_for_schema(store: &Store) -> Result<(), String> {
+    store.schema_is_there().await.map_err(|missing| format!("{:#}", anyhow::Error::new(missing)))
 }
 
-/// Wires one relay. `db` logs in as `holdfast_relay`.
-pub fn parts(db: TaskDb, redis: &Redis, signer: Signer, config: &PublishConfig) -> Parts {
-    // A process that starts again is another holder: what the earlier one held has to expire or be taken with a new epoch.
-    let holder = Uuid::now_v7().to_string();
-    let store = Store::new(db);
+/// A process that starts again is another holder: what the earlier one held has to expire or be taken with a new epoch.
+pub fn new_holder() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// Wires what publishes one source. `db` logs in as `holdfast_relay`; `holder` is the process's, for all its sources.
+pub fn parts(source: Source, holder: &str, db: TaskDb, redis: &Redis, signer: Signer, config: &PublishConfig) -> Parts {
+    let store = Store::new(db, source);
     let holdings = Arc::new(Holdings::default());
-    let membership = Membership::new(store.clone(), holder.clone(), config.lease_ttl(), holdings.clone());
-    let streams = Streams::new(redis.clone(), SOURCE, signer.key_id(), config.stream_entries_max);
-    let keys = signer.verifying_keys();
-    let synchroniser = Synchroniser { store: store.clone(), holder, keys, entries_max: config.stream_entries_max };
+    let membership = Membership::new(store.clone(), holder.to_owned(), config.lease_ttl(), holdings.clone());
+    let streams = Streams::new(redis.clone(), source, signer.key_id(), config.stream_entries_max);
+    let synchroniser = Synchroniser {
+        store: store.clone(),
+        holder: holder.to_owned(),
+        keys: signer.verifying_keys(),
+        entries_max: config.stream_entries_max,
+    };
     let publisher =
         Publisher::new(store.clone(), streams, signer, synchroniser, holdings.clone(), config.round_limits());
     Parts { store, holdings, membership, publisher }

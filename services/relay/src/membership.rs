@@ -1,7 +1,8 @@
-//! Which shards this relay publishes.
+//! Which shards of a source this relay publishes.
 //!
-//! Relays know of each other by their rows in relay.members; each takes at most its fair share of the shards and gives
-//! up what it has beyond. What is held here is an opinion, formed at the last renewal: the epoch in Redis decides.
+//! Relays know of each other by their rows in relay.members, which say what each publishes; of a source's shards each takes
+//! at most the fair share among those that publish it, and gives up what it has beyond. What is held here is an
+//! opinion, formed at the last renewal: the epoch in Redis decides.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +20,7 @@ use crate::{
     store::Store,
 };
 
-/// What this relay believes to hold, shared between the task that renews and the loop that publishes.
+/// What this relay believes to hold of one source, shared between the task that renews and the loop that publishes.
 pub struct Holdings {
     leases: watch::Sender<BTreeMap<u16, Held>>,
     round: Mutex<()>,
@@ -72,7 +73,6 @@ impl Holdings {
     fn replace(&self, leases: &[Lease], believed_until: Instant) {
         let held: BTreeMap<u16, Held> =
             leases.iter().map(|lease| (lease.shard, Held { epoch: lease.epoch, believed_until })).collect();
-        metrics::shards_held(held.len());
         self.leases.send_if_modified(|current| {
             let same = current.len() == held.len()
                 && held.iter().all(|(shard, held)| current.get(shard).is_some_and(|old| old.epoch == held.epoch));
@@ -100,12 +100,12 @@ impl Membership {
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(renewal.tick()).await.is_some() {
             if let Err(error) = self.run_once().await {
-                metrics::round_failed("postgres");
-                tracing::warn!(%error, "leases not renewed");
+                metrics::round_failed(self.store.source(), "postgres");
+                tracing::warn!(source = self.store.source().name(), %error, "leases not renewed");
             }
         }
         if let Err(error) = self.leave().await {
-            tracing::warn!(%error, "leases not released; they expire");
+            tracing::warn!(source = self.store.source().name(), %error, "leases not released; they expire");
         }
     }
 
@@ -117,11 +117,11 @@ impl Membership {
         leases.sort_unstable_by_key(|lease| lease.shard);
         if leases.len() > share {
             let surplus = leases.split_off(share);
-            self.holdings.replace(&leases, believed_until);
+            self.hold(&leases, believed_until);
             self.give_up(&surplus).await?;
         } else {
             self.take(&mut leases, share).await?;
-            self.holdings.replace(&leases, believed_until);
+            self.hold(&leases, believed_until);
         }
         self.store.members_forget_dead().await
     }
@@ -129,9 +129,14 @@ impl Membership {
     /// Gives up every shard and the membership, so that others need not wait for the expiry.
     pub async fn leave(&self) -> Result<(), DbError> {
         let held = self.holdings.leases();
-        self.holdings.replace(&[], Instant::now());
+        self.hold(&[], Instant::now());
         self.give_up(&held).await?;
         self.store.member_leave(&self.holder).await
+    }
+
+    fn hold(&self, leases: &[Lease], believed_until: Instant) {
+        metrics::shards_held(self.store.source(), leases.len());
+        self.holdings.replace(leases, believed_until);
     }
 
     /// Tries again while something was taken: another relay that takes at the same moment hides its shards from us only
@@ -142,7 +147,7 @@ impl Membership {
             if taken.is_empty() {
                 break;
             }
-            tracing::info!(shards = ?taken.iter().map(|lease| lease.shard).collect::<Vec<_>>(), "shards taken");
+            self.report(&taken, "shards taken");
             leases.extend(taken);
         }
         Ok(())
@@ -154,9 +159,14 @@ impl Membership {
             return Ok(());
         }
         let round = tokio::time::timeout(self.ttl / 4, self.holdings.round()).await;
-        tracing::info!(shards = ?surplus.iter().map(|lease| lease.shard).collect::<Vec<_>>(), "shards given up");
+        self.report(surplus, "shards given up");
         self.store.leases_release(&self.holder, surplus).await?;
         drop(round);
         Ok(())
+    }
+
+    fn report(&self, leases: &[Lease], what: &'static str) {
+        let shards: Vec<u16> = leases.iter().map(|lease| lease.shard).collect();
+        tracing::info!(source = self.store.source().name(), ?shards, "{what}");
     }
 }

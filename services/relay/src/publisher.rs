@@ -137,7 +137,7 @@ impl Publisher {
         // What was added is marked even where another shard's publication failed.
         let (acknowledged, failure) = self.add(batches).await;
         for rows in &acknowledged {
-            metrics::acknowledged(rows.rows.iter().map(|(row, _)| row), fetched.at.elapsed());
+            metrics::acknowledged(self.store.source(), rows.rows.iter().map(|(row, _)| row), fetched.at.elapsed());
         }
         round.published = self.mark(acknowledged).await?;
         self.park(unpublishable).await?;
@@ -173,8 +173,9 @@ impl Publisher {
     /// A lease that Redis or PostgreSQL refused. Released too, so that the next holder comes with a later epoch at once:
     /// Redis may know one that PostgreSQL has lost.
     async fn give_up(&mut self, lease: Lease) -> Result<(), RelayError> {
-        tracing::warn!(shard = lease.shard, epoch = lease.epoch, "fenced: another relay holds the shard");
-        metrics::fenced();
+        let source = self.store.source().name();
+        tracing::warn!(source, shard = lease.shard, epoch = lease.epoch, "fenced: another relay holds the shard");
+        metrics::fenced(self.store.source());
         self.shards.remove(&lease.shard);
         self.holdings.drop_lease(lease);
         Ok(self.store.leases_release(&self.synchroniser.holder, &[lease]).await?)
@@ -182,6 +183,7 @@ impl Publisher {
 
     /// Adds every shard's batch at the same time. Answers what Redis acknowledged, and the failure of those it did not.
     async fn add(&mut self, batches: Vec<Batch>) -> (Vec<Acknowledged>, Option<RelayError>) {
+        let source = self.store.source().name();
         let ready: Vec<(Lease, Head, Batch)> = batches
             .into_iter()
             .filter_map(|batch| {
@@ -204,7 +206,7 @@ impl Publisher {
                     Some(known)
                 }
                 Ok(refused) => {
-                    tracing::warn!(shard = lease.shard, epoch = lease.epoch, ?refused, "publication refused");
+                    tracing::warn!(source, shard = lease.shard, epoch = lease.epoch, ?refused, "publication refused");
                     None
                 }
                 Err(error) => {
@@ -235,18 +237,18 @@ impl Publisher {
                 self.shards.insert(of_shard.lease.shard, Shard { lease: of_shard.lease, head: None });
             }
         }
-        metrics::published(published);
+        metrics::published(self.store.source(), published);
         marked?;
         Ok(published)
     }
 
     async fn park(&mut self, unpublishable: Vec<(Row, Unpublishable)>) -> Result<(), RelayError> {
         if !unpublishable.is_empty() {
-            metrics::unpublishable(unpublishable.len());
+            metrics::unpublishable(self.store.source(), unpublishable.len());
             for (row, reason) in &unpublishable {
                 let back_off = self.parked.park(&row.ordering_key, row.shard, Instant::now());
                 tracing::error!(
-                    outbox_id = %row.outbox_id, ordering_key = row.ordering_key, key_seq = row.key_seq,
+                    source = self.store.source().name(), outbox_id = %row.outbox_id, ordering_key = row.ordering_key, key_seq = row.key_seq,
                     retry_count = row.retry_count + 1, back_off_ms = back_off.as_millis() as u64, %reason,
                     "an event cannot be published; its key is parked"
                 );
@@ -254,7 +256,7 @@ impl Publisher {
             let rows: Vec<&Row> = unpublishable.iter().map(|(row, _)| row).collect();
             self.store.outbox_count_failure(&rows).await?;
         }
-        metrics::parked_keys(self.parked.len());
+        metrics::parked_keys(self.store.source(), self.parked.len());
         Ok(())
     }
 }

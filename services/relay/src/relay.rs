@@ -1,4 +1,4 @@
-//! The loop: round after round while there is something to publish, otherwise a wait for a hint or the next poll.
+//! The loop of one source: round after round while there is something to publish, otherwise a wait for a hint or the next poll.
 
 use std::{
     sync::Arc,
@@ -8,7 +8,9 @@ use std::{
 use holdfast_redis::Listener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Parts, backlog, config::PublishConfig, membership::Holdings, metrics, publisher::Publisher};
+use crate::{
+    Parts, backlog, config::PublishConfig, domain::source::Source, membership::Holdings, metrics, publisher::Publisher,
+};
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
@@ -22,17 +24,19 @@ pub struct Pace {
     pub gather: Duration,
 }
 
-/// Runs one relay until told to stop. A round that has begun is finished; the leases are given up.
+/// Publishes one source until told to stop. A round that has begun is finished; the leases are given up.
 pub async fn run(parts: Parts, hints: Listener, config: PublishConfig, stop: CancellationToken) {
+    let source = parts.store.source();
     let Parts { store, holdings, membership, publisher } = parts;
     tokio::join!(
         membership.run(config.renew_every(), stop.clone()),
         backlog::run(store, holdings.clone(), i64::from(config.pending_count_max), stop.clone()),
-        publish(publisher, hints, holdings, config.pace(), stop),
+        publish(source, publisher, hints, holdings, config.pace(), stop),
     );
 }
 
 async fn publish(
+    source: Source,
     mut publisher: Publisher,
     mut hints: Listener,
     holdings: Arc<Holdings>,
@@ -61,8 +65,8 @@ async fn publish(
                 }
             }
             Err(error) => {
-                metrics::round_failed(error.component());
-                tracing::warn!(%error, retry_in_ms = back_off.as_millis() as u64, "round failed");
+                metrics::round_failed(source, error.component());
+                tracing::warn!(source = source.name(), %error, retry_in_ms = back_off.as_millis() as u64, "round failed");
                 stop.run_until_cancelled(tokio::time::sleep(back_off)).await;
                 back_off = (back_off * 2).min(BACK_OFF_MAX);
             }

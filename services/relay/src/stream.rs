@@ -1,4 +1,4 @@
-//! The shard streams in Redis: the one module that speaks to it.
+//! The shard streams of a source in Redis: the one module that speaks to it.
 //!
 //! Every change goes through a script that compares the epoch first, so that it is decided by Redis, at one moment,
 //! whether a caller is still the holder.
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::domain::{
     batch::Entry,
     lease::{Head, Lease},
+    source::Source,
 };
 
 /// Cheap enough to make once; not cloned.
@@ -49,8 +50,8 @@ pub enum Outcome<T> {
 }
 
 impl Streams {
-    pub fn new(redis: Redis, domain: &str, key_id: &str, entries_max: u64) -> Self {
-        let keys = (0..SHARDS).map(|shard| redis.keys().stream(domain, shard)).collect();
+    pub fn new(redis: Redis, source: Source, key_id: &str, entries_max: u64) -> Self {
+        let keys = (0..SHARDS).map(|shard| redis.keys().stream(source.name(), shard)).collect();
         Self {
             redis,
             keys,

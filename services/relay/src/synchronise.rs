@@ -22,6 +22,7 @@ use crate::{
     domain::{
         cutoff::Cutoff,
         lease::{Head, Lease},
+        source::Source,
     },
     error::RelayError,
     metrics,
@@ -166,11 +167,11 @@ impl Synchroniser {
         if !lost.is_empty() {
             let shards: Vec<u16> = lost.keys().copied().collect();
             let rows = recovery.unpublish(Cutoff::behind(lost), self.entries_max).await?;
-            report_loss(&shards, rows);
+            report_loss(self.store.source(), &shards, rows);
         }
         let unrecorded: Vec<_> = claimed.iter().flat_map(|shard| shard.unrecorded.iter().copied()).collect();
         let adopted = recovery.adopt(&unrecorded).await?;
-        metrics::adopted(adopted);
+        metrics::adopted(self.store.source(), adopted);
         let settled: Vec<_> = claimed.iter().map(|shard| settlement(shard, acknowledged(shard))).collect();
         recovery.settle(&settled.iter().map(|(settlement, _)| *settlement).collect::<Vec<_>>()).await?;
         Ok(claimed.iter().zip(settled).map(|(shard, (_, head))| (shard.lease, head)).collect())
@@ -188,9 +189,14 @@ fn settlement(shard: &Raised, acknowledged: EntryId) -> (Settlement, Head) {
 
 /// A shard that lost entries but has no rows to publish again was empty for longer than the outbox keeps rows, or was
 /// found so before.
-fn report_loss(shards: &[u16], rows: u64) {
+fn report_loss(source: Source, shards: &[u16], rows: u64) {
     if rows > 0 {
-        metrics::stream_lost(shards.len(), rows);
-        tracing::error!(?shards, rows, "Redis lost stream entries; they are published again under the same event ids");
+        metrics::stream_lost(source, shards.len(), rows);
+        tracing::error!(
+            source = source.name(),
+            ?shards,
+            rows,
+            "Redis lost stream entries; they are published again under the same event ids"
+        );
     }
 }

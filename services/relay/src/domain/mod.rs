@@ -4,3 +4,4 @@ pub mod batch;
 pub mod cutoff;
 pub mod lease;
 pub mod parked;
+pub mod source;

@@ -3,25 +3,35 @@
 mod leases;
 mod outbox;
 mod recovery;
+mod schema;
+mod statements;
+
+use std::sync::Arc;
 
 use holdfast_pg::TaskDb;
 
 pub use outbox::{Acknowledged, Backlog};
 pub use recovery::{Recorded, Recovery, Settlement};
+pub use schema::NotThere;
 
-/// The one outbox that there is. Its schema stands in the queries: a schema's name cannot be a parameter, and a checked
-/// query names its tables.
-pub const SOURCE: &str = "jobs";
+use self::statements::Statements;
+use crate::domain::source::Source;
 
-/// Cheap to clone.
+/// One source's outbox, and the leases of its shards. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     db: TaskDb,
+    source: Source,
+    on_outbox: Arc<Statements>,
 }
 
 impl Store {
-    pub fn new(db: TaskDb) -> Self {
-        Self { db }
+    pub fn new(db: TaskDb, source: Source) -> Self {
+        Self { db, source, on_outbox: Arc::new(Statements::on(source)) }
+    }
+
+    pub fn source(&self) -> Source {
+        self.source
     }
 
     pub fn db(&self) -> &TaskDb {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use holdfast_events::{EntryId, SHARDS};
 use holdfast_pg::DbError;
-use sqlx::PgExecutor;
+use sqlx::{FromRow, PgExecutor};
 use uuid::Uuid;
 
 use super::{Store, shard, smallint};
@@ -33,7 +33,8 @@ impl Store {
     ) -> Result<Vec<Row>, DbError> {
         let shards: Vec<i16> = shards.iter().copied().map(smallint).collect();
         let limit = rows_per_shard as i64;
-        let query = sqlx::query_file!("src/store/queries/outbox_unpublished.sql", &shards, limit, keys_left_out);
+        let query =
+            sqlx::query_as::<_, Found>(self.on_outbox.unpublished()).bind(&shards).bind(limit).bind(keys_left_out);
         let found = self.db.run(async |connection| query.fetch_all(connection).await).await?;
         let rows = found.into_iter().map(|found| Row {
             slot: found.slot,
@@ -60,7 +61,7 @@ impl Store {
         }
         let slots: Vec<(i16, RowColumns)> = by_slot.into_iter().collect();
         if let [(slot, rows)] = slots.as_slice() {
-            return self.db.run(async |connection| mark(connection, &shards, *slot, rows).await).await;
+            return self.db.run(async |connection| self.mark(connection, &shards, *slot, rows).await).await;
         }
         // Rarely, while the ring turns: the rows of one batch lie in two slots.
         self.db.bounded(self.mark_slots(&shards, &slots)).await
@@ -70,7 +71,7 @@ impl Store {
         let mut tx = self.db.begin().await?;
         let mut held = Vec::new();
         for (slot, rows) in slots {
-            held = mark(&mut *tx, shards, *slot, rows).await?;
+            held = self.mark(&mut *tx, shards, *slot, rows).await?;
         }
         tx.commit().await?;
         Ok(held)
@@ -79,7 +80,7 @@ impl Store {
     pub async fn outbox_count_failure(&self, rows: &[&Row]) -> Result<(), DbError> {
         let slots: Vec<i16> = rows.iter().map(|row| row.slot).collect();
         let ids: Vec<Uuid> = rows.iter().map(|row| row.outbox_id).collect();
-        let query = sqlx::query_file!("src/store/queries/outbox_count_failure.sql", &slots, &ids);
+        let query = sqlx::query(self.on_outbox.count_failure()).bind(slots).bind(ids);
         self.db.run(async |connection| query.execute(connection).await).await?;
         Ok(())
     }
@@ -87,34 +88,48 @@ impl Store {
     /// Counts at most `pending_max` rows.
     pub async fn outbox_backlog(&self, pending_max: i64) -> Result<Backlog, DbError> {
         let every: Vec<i16> = (0..SHARDS).map(smallint).collect();
-        let query = sqlx::query_file!("src/store/queries/outbox_backlog.sql", pending_max, &every);
-        let backlog = self.db.run(async |connection| query.fetch_one(connection).await).await?;
-        Ok(Backlog { pending: backlog.pending as u64, oldest_age_seconds: backlog.oldest_age_seconds })
+        let query = sqlx::query_as(self.on_outbox.backlog()).bind(pending_max).bind(every);
+        let (pending, oldest_age_seconds): (i64, f64) =
+            self.db.run(async |connection| query.fetch_one(connection).await).await?;
+        Ok(Backlog { pending: pending as u64, oldest_age_seconds })
+    }
+
+    async fn mark(
+        &self,
+        db: impl PgExecutor<'_>,
+        shards: &ShardColumns,
+        slot: i16,
+        rows: &RowColumns<'_>,
+    ) -> Result<Vec<u16>, DbError> {
+        let RowArrays { ids, positions, ms, seq } = rows.arrays();
+        let held: Vec<i16> = sqlx::query_scalar(self.on_outbox.mark_published())
+            .bind(&shards.shards)
+            .bind(&shards.epochs)
+            .bind(&shards.last_ms)
+            .bind(&shards.last_seq)
+            .bind(slot)
+            .bind(ids)
+            .bind(positions)
+            .bind(ms)
+            .bind(seq)
+            .fetch_all(db)
+            .await?;
+        Ok(held.into_iter().map(shard).collect())
     }
 }
 
-async fn mark(
-    db: impl PgExecutor<'_>,
-    shards: &ShardColumns,
+/// A row of the outbox as it is fetched.
+#[derive(FromRow)]
+struct Found {
     slot: i16,
-    rows: &RowColumns<'_>,
-) -> Result<Vec<u16>, DbError> {
-    let RowArrays { ids, positions, ms, seq } = rows.arrays();
-    let held = sqlx::query_file_scalar!(
-        "src/store/queries/outbox_mark_published.sql",
-        &shards.shards,
-        &shards.epochs,
-        &shards.last_ms,
-        &shards.last_seq,
-        slot,
-        &ids,
-        &positions,
-        &ms,
-        &seq
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(held.into_iter().map(shard).collect())
+    outbox_id: Uuid,
+    position: i64,
+    shard: i16,
+    ordering_key: String,
+    key_seq: i64,
+    event_payload: Vec<u8>,
+    retry_count: i16,
+    age_ms: f64,
 }
 
 /// What the marking statement writes to the shards' rows.

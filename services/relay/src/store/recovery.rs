@@ -1,6 +1,6 @@
 use futures::TryFutureExt as _;
 use holdfast_events::EntryId;
-use holdfast_pg::{DbError, TaskDb, Tx};
+use holdfast_pg::{DbError, Tx};
 use uuid::Uuid;
 
 use super::{Store, shard, smallint};
@@ -31,7 +31,7 @@ pub struct Settlement {
 /// A transaction under whose locks nobody else marks rows of these shards published. It may scan the whole outbox, so that
 /// each of its statements has the time that elsewhere a whole transaction has.
 pub struct Recovery {
-    db: TaskDb,
+    store: Store,
     tx: Tx,
     pub recorded: Vec<Recorded>,
 }
@@ -40,8 +40,8 @@ impl Store {
     /// Which of these entries, by index, the outbox does not know under that id.
     pub async fn entries_unrecorded(&self, entries: &[(Uuid, EntryId)]) -> Result<Vec<usize>, DbError> {
         let (ids, ms, seq) = entry_columns(entries);
-        let query = sqlx::query_file_scalar!("src/store/queries/entries_unrecorded.sql", &ids, &ms, &seq);
-        let unrecorded = self.db.run(async |connection| query.fetch_all(connection).await).await?;
+        let query = sqlx::query_scalar(self.on_outbox.entries_unrecorded()).bind(ids).bind(ms).bind(seq);
+        let unrecorded: Vec<i64> = self.db.run(async |connection| query.fetch_all(connection).await).await?;
         // WITH ORDINALITY counts from 1.
         Ok(unrecorded.into_iter().map(|n| n as usize - 1).collect())
     }
@@ -53,13 +53,14 @@ impl Store {
     async fn lock(&self, shards: &[u16]) -> Result<Recovery, DbError> {
         let shards: Vec<i16> = shards.iter().copied().map(smallint).collect();
         let mut tx = self.db.begin().await?;
-        let locked = sqlx::query_file!("src/store/queries/shards_lock.sql", &shards).fetch_all(&mut *tx).await?;
-        let recorded = locked.into_iter().map(|row| Recorded {
-            shard: shard(row.shard),
-            epoch: row.epoch,
-            acknowledged: EntryId { ms: row.stream_ms as u64, seq: row.stream_seq as u64 },
+        let locked: Vec<(i16, i64, i64, i64)> =
+            sqlx::query_as(self.on_outbox.shards_lock()).bind(shards).fetch_all(&mut *tx).await?;
+        let recorded = locked.into_iter().map(|(number, epoch, ms, seq)| Recorded {
+            shard: shard(number),
+            epoch,
+            acknowledged: EntryId { ms: ms as u64, seq: seq as u64 },
         });
-        Ok(Recovery { recorded: recorded.collect(), db: self.db.clone(), tx })
+        Ok(Recovery { recorded: recorded.collect(), store: self.clone(), tx })
     }
 }
 
@@ -67,19 +68,22 @@ impl Recovery {
     /// Makes the rows behind each shard's last surviving entry unpublished again, the newest `rows_max` of a shard and
     /// some. Answers how many. Scans the outbox: losses are rare, and an index for them would burden every publication.
     pub async fn unpublish(&mut self, lost: Cutoff, rows_max: u64) -> Result<u64, DbError> {
+        let outbox = &self.store.on_outbox;
         let mut lost = lost;
         let (ms, seq) = lost.columns();
         for slot in 0..SLOTS {
-            let query = sqlx::query_file!("src/store/queries/outbox_lost_density.sql", slot, &ms as &[_], &seq as &[_]);
-            for part in self.db.bounded(query.fetch_all(&mut *self.tx).err_into::<DbError>()).await? {
-                lost.count(shard(part.shard), part.ten_seconds as u64, part.rows as u64);
+            let query = sqlx::query_as(outbox.lost_density()).bind(slot).bind(&ms).bind(&seq);
+            let density: Vec<(i16, i64, i64)> =
+                self.store.db.bounded(query.fetch_all(&mut *self.tx).err_into::<DbError>()).await?;
+            for (number, ten_seconds, rows) in density {
+                lost.count(shard(number), ten_seconds as u64, rows as u64);
             }
         }
         let (ms, seq) = lost.limit(rows_max).columns();
         let mut rows = 0;
         for slot in 0..SLOTS {
-            let query = sqlx::query_file!("src/store/queries/outbox_unpublish.sql", slot, &ms as &[_], &seq as &[_]);
-            rows += self.db.bounded(query.execute(&mut *self.tx).err_into::<DbError>()).await?.rows_affected();
+            let query = sqlx::query(outbox.unpublish()).bind(slot).bind(&ms).bind(&seq);
+            rows += self.store.db.bounded(query.execute(&mut *self.tx).err_into::<DbError>()).await?.rows_affected();
         }
         Ok(rows)
     }
@@ -89,8 +93,8 @@ impl Recovery {
         let mut rows = 0;
         for some in entries.chunks(ADOPTED_PER_STATEMENT) {
             let (ids, ms, seq) = entry_columns(some);
-            let query = sqlx::query_file!("src/store/queries/outbox_adopt.sql", &ids, &ms, &seq);
-            rows += self.db.bounded(query.execute(&mut *self.tx).err_into::<DbError>()).await?.rows_affected();
+            let query = sqlx::query(self.store.on_outbox.adopt()).bind(ids).bind(ms).bind(seq);
+            rows += self.store.db.bounded(query.execute(&mut *self.tx).err_into::<DbError>()).await?.rows_affected();
         }
         Ok(rows)
     }
@@ -102,9 +106,9 @@ impl Recovery {
         let incarnations: Vec<Uuid> = settlements.iter().map(|settled| settled.incarnation).collect();
         let ms: Vec<i64> = settlements.iter().map(|settled| settled.acknowledged.ms as i64).collect();
         let seq: Vec<i64> = settlements.iter().map(|settled| settled.acknowledged.seq as i64).collect();
-        let query =
-            sqlx::query_file!("src/store/queries/shards_settle.sql", &shards, &epochs, &incarnations, &ms, &seq);
-        self.db.bounded(query.execute(&mut *self.tx).err_into::<DbError>()).await?;
+        let statement = sqlx::query(self.store.on_outbox.shards_settle());
+        let query = statement.bind(shards).bind(epochs).bind(incarnations).bind(ms).bind(seq);
+        self.store.db.bounded(query.execute(&mut *self.tx).err_into::<DbError>()).await?;
         self.tx.commit().await
     }
 }

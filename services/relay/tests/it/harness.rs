@@ -12,9 +12,9 @@ use holdfast_events::{Delivery, EventHeader, Signer, StreamReader, encode, shard
 use holdfast_ids::{EventId, JobId};
 use holdfast_proto::events::v1::JobQueued;
 use holdfast_redis::{Redis, RedisConfig, RedisError, StreamKeys};
-use holdfast_relay::{Parts, RelayError, config::PublishConfig, publisher::Round};
+use holdfast_relay::{Parts, RelayError, config::PublishConfig, domain::source::Source, new_holder, publisher::Round};
 use holdfast_testkit::{Database, Postgres, eventually};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{AssertSqlSafe, PgExecutor, PgPool};
 use uuid::Uuid;
 
 pub const WITHIN: Duration = Duration::from_secs(60);
@@ -61,7 +61,13 @@ impl Harness {
     }
 
     pub fn relay_with(&self, config: &PublishConfig) -> Result<Parts> {
-        Ok(holdfast_relay::parts(self.database.relay()?, &self.redis, self.signer.clone(), config))
+        self.relay_of(Source::Jobs, &new_holder(), config)
+    }
+
+    /// What publishes one source in the relay `holder`.
+    pub fn relay_of(&self, source: Source, holder: &str, config: &PublishConfig) -> Result<Parts> {
+        let db = self.database.relay()?;
+        Ok(holdfast_relay::parts(source, holder, db, &self.redis, self.signer.clone(), config))
     }
 
     /// A relay that holds every shard and has nothing to do yet.
@@ -120,15 +126,25 @@ impl Harness {
     }
 
     pub async fn write_in(&self, db: impl PgExecutor<'_>, key: &str, key_seq: i64) -> Result<Written> {
-        let event_id = EventId::new();
-        let written = Written { event_id: event_id.as_uuid(), key: key.to_owned(), key_seq };
-        insert(db, &written, encode(&envelope(event_id, key, key_seq))).await?;
+        let (written, payload) = event(key, key_seq);
+        insert(db, &written, payload).await?;
+        Ok(written)
+    }
+
+    /// Commits one event of `key` to another outbox than that of jobs, too.
+    pub async fn write_to(&self, source: Source, key: &str) -> Result<Written> {
+        let (written, payload) = event(key, self.next_seq());
+        insert_into(self.admin(), source, &written, payload).await?;
         Ok(written)
     }
 
     /// Everything in the streams, from their beginnings.
     pub async fn deliveries(&self) -> Result<Vec<Delivery>> {
-        let mut reader = StreamReader::from_start(&self.redis, "jobs", self.signer.verifying_keys());
+        self.deliveries_of(Source::Jobs).await
+    }
+
+    async fn deliveries_of(&self, source: Source) -> Result<Vec<Delivery>> {
+        let mut reader = StreamReader::from_start(&self.redis, source.name(), self.signer.verifying_keys());
         let mut all = Vec::new();
         loop {
             let some = reader.poll().await?;
@@ -141,7 +157,11 @@ impl Harness {
 
     /// The verified events in the streams, in stream order within each key.
     pub async fn events(&self) -> Result<Vec<Written>> {
-        let deliveries = self.deliveries().await?;
+        self.events_of(Source::Jobs).await
+    }
+
+    pub async fn events_of(&self, source: Source) -> Result<Vec<Written>> {
+        let deliveries = self.deliveries_of(source).await?;
         deliveries
             .into_iter()
             .map(|delivery| {
@@ -200,13 +220,23 @@ pub fn envelope(event_id: EventId, key: &str, key_seq: i64) -> holdfast_events::
     header.envelope(&JobQueued { intent: "repo.digest".into(), queue: "project".into(), ..Default::default() })
 }
 
+fn event(key: &str, key_seq: i64) -> (Written, Vec<u8>) {
+    let event_id = EventId::new();
+    let written = Written { event_id: event_id.as_uuid(), key: key.to_owned(), key_seq };
+    (written, encode(&envelope(event_id, key, key_seq)))
+}
+
 pub async fn insert(db: impl PgExecutor<'_>, written: &Written, payload: Vec<u8>) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO jobs.outbox (slot, outbox_id, shard, tenant_id, project_id, ordering_key, key_seq, event_name, \
+    insert_into(db, Source::Jobs, written, payload).await
+}
+
+async fn insert_into(db: impl PgExecutor<'_>, source: Source, written: &Written, payload: Vec<u8>) -> Result<()> {
+    sqlx::query(AssertSqlSafe(format!(
+        "INSERT INTO {source}.outbox (slot, outbox_id, shard, tenant_id, project_id, ordering_key, key_seq, event_name, \
          event_payload, traceparent, created_at) \
          SELECT slot, $1, $2, 'acme', 'site', $3, $4, 'job.queued', $5, '', clock_timestamp() \
-         FROM jobs.outbox_ring WHERE is_current",
-    )
+         FROM {source}.outbox_ring WHERE is_current",
+    )))
     .bind(written.event_id)
     .bind(shard_of(&written.key) as i16)
     .bind(&written.key)

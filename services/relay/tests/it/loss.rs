@@ -7,6 +7,7 @@ use holdfast_relay::{
     domain::{
         batch::sort,
         lease::{Head, Lease},
+        source::Source,
     },
     stream::{Outcome, Streams},
 };
@@ -88,7 +89,7 @@ async fn a_stream_that_lost_its_tail_and_grew_another_is_noticed() -> Result<()>
     restored(&harness, before).await?;
     // A call from before the loss that arrives after it: it fits the restored head, and is let in.
     let lease = lease_of(&relay, "a");
-    let streams = Streams::new(harness.redis.clone(), "jobs", "k1", 1_000);
+    let streams = Streams::new(harness.redis.clone(), Source::Jobs, "k1", 1_000);
     let head = head_of(&harness, "a").await?;
     let limits = PublishConfig::default().round_limits().batch;
     let entries = sort(lease.shard, streams.name(lease.shard), ghost, &harness.signer, limits).batch.entries;

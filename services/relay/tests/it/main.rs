@@ -9,3 +9,4 @@ mod order;
 mod poison;
 mod process;
 mod signatures;
+mod sources;

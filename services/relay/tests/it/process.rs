@@ -8,9 +8,9 @@ use holdfast_testkit::{Postgres, PostgresOptions, Process, ProcessSpec, eventual
 
 use crate::harness::{Harness, PREFIX, SIGNING_KEY, WITHIN, check};
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+pub const READY_WITHIN: Duration = Duration::from_secs(30);
 
-fn spec(harness: &Harness, port: u16) -> ProcessSpec {
+pub fn spec(harness: &Harness, port: u16) -> ProcessSpec {
     ProcessSpec::new("holdfast-relay", "holdfast-relay")
         .env("HOLDFAST_RELAY__DATABASE__URL", harness.database.url(Role::Relay).expose())
         .env("HOLDFAST_RELAY__REDIS__URL", harness.server.url())
@@ -44,7 +44,9 @@ async fn it_survives_a_restart_of_postgresql_and_gives_up_its_shards_at_the_end(
     check(&written, &harness.events().await?)?;
 
     let metrics = http_get(port, "/metrics").await?.body;
-    for instrument in ["relay_published_total", "relay_shards_held 16", "relay_commit_to_stream_ms_bucket"] {
+    for instrument in
+        ["relay_published_total", "relay_shards_held{source=\"jobs\"} 16", "relay_commit_to_stream_ms_bucket"]
+    {
         ensure!(metrics.contains(instrument), "no {instrument} in the metrics");
     }
     ensure!(relay.terminate(WITHIN).await?.success(), "{}", relay.log());
@@ -80,6 +82,8 @@ async fn a_wrong_value_is_refused_at_start_by_its_name() -> Result<()> {
         ("PUBLISH__LEASE_TTL_MS", "5", "publish.lease_ttl_ms"),
         ("SIGNING__KEY", "short", "signing.key"),
         ("REDIS__PREFIX", "Not A Prefix", "redis.prefix"),
+        ("PUBLISH__SOURCES", "[]", "publish.sources"),
+        ("PUBLISH__SOURCES", r#"["jobs", "users"]"#, "publish.sources[1]"),
         ("PUBLISH__UNHEARD_OF", "1", "publish"),
     ] {
         let relay = Process::start(spec(&harness, free_port()?).env(format!("HOLDFAST_RELAY__{key}"), value))?;
