@@ -10,7 +10,7 @@ use std::{
 use syn::{Fields, GenericArgument, Item, ItemStruct, PathArguments, Type};
 
 const PAGE: &str = "docs/configuration.md";
-const SERVICES: [&str; 2] = ["jobs", "relay"];
+const SERVICES: [&str; 3] = ["jobs", "locks", "relay"];
 /// Where the sections are that services have in common.
 const SHARED: [&str; 4] = ["runtime", "pg", "redis", "telemetry"];
 

@@ -20,6 +20,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     // Starts services as processes and links none; calls them as any program would.
     ("holdfast-cli", &["client", "caller", "pg", "redis", "telemetry", "ids", "events"]),
     ("holdfast-jobs", PLATFORM),
+    ("holdfast-locks", PLATFORM),
     ("holdfast-relay", PLATFORM),
     ("holdfast-system-tests", VERIFICATION),
     ("holdfast-benches", VERIFICATION),

@@ -49,7 +49,40 @@ const RULES: &[Rules] = &[
             ("holdfast_redis", &["hints", "counters", "config", "policy"]),
             ("tokio", &["rpc", "app", "hints", "counters", "tasks", "policy"]),
             ("holdfast_pg", &["app", "store", "tasks", "config", "error"]),
-            ("holdfast_runtime", &["rpc", "tasks", "access", "config", "policy"]),
+            ("holdfast_runtime", &["rpc", "wire", "tasks", "access", "config", "policy"]),
+        ],
+    },
+    Rules {
+        service: "holdfast-locks",
+        layers: &[
+            ("rpc", &["wire", "app", "domain", "metrics", "error"]),
+            ("wire", &["domain", "app", "store", "error"]),
+            ("app", &["domain", "store", "hints", "mirror", "metrics", "error"]),
+            ("tasks", &["app", "domain", "store", "config", "metrics"]),
+            ("store", &["domain", "metrics"]),
+            ("domain", &[]),
+            // Whom it wakes.
+            ("hints", &["app", "domain"]),
+            // What a heartbeat left, which the store answers.
+            ("mirror", &["domain", "store"]),
+            ("metrics", &["domain"]),
+            ("error", &["domain"]),
+            ("config", &["app"]),
+            ("access", &[]),
+        ],
+        libraries: &[
+            ("tonic", &["rpc", "wire"]),
+            ("tonic_types", &["rpc", "wire"]),
+            ("prost", &["rpc", "wire"]),
+            ("prost_types", &["rpc", "wire"]),
+            ("holdfast_proto", &["rpc", "wire"]),
+            ("sqlx", &["store"]),
+            ("fred", &["hints", "mirror"]),
+            // Its configuration is part of the service's.
+            ("holdfast_redis", &["hints", "mirror", "config"]),
+            ("tokio", &["rpc", "app", "hints", "mirror", "tasks"]),
+            ("holdfast_pg", &["app", "store", "tasks", "config", "error"]),
+            ("holdfast_runtime", &["rpc", "wire", "tasks", "access", "config"]),
         ],
     },
     Rules {

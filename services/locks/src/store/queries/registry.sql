@@ -1,0 +1,1 @@
+SELECT class, rank, description FROM locks.lock_classes ORDER BY rank
