@@ -19,19 +19,39 @@ use crate::{
     exit::UsageError,
 };
 
-pub(crate) const ENDPOINT_DEFAULT: &str = "http://127.0.0.1:7100";
+const JOBS_ENDPOINT_DEFAULT: &str = "http://127.0.0.1:7100";
+const LOCKS_ENDPOINT_DEFAULT: &str = "http://127.0.0.1:7101";
 /// Of one attempt; a longer deadline is for several.
 const ATTEMPT_MAX: Duration = Duration::from_secs(10);
 /// Long enough for a worker's evening, well under the lifetime cap of every kind.
 const MINTED_LIFETIME: Duration = Duration::from_secs(3 * 3600);
 
+// To the jobs service. A comment for rustdoc would take the place of the help of each command that has these arguments; so below.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
     /// URL of the service [default: the stack running in --dir, else http://127.0.0.1:7100].
     #[arg(long, env = "HOLDFAST_ENDPOINT", value_name = "URL")]
     pub(crate) endpoint: Option<String>,
+    #[command(flatten)]
+    pub(crate) caller: CallerArgs,
+}
 
+// To the locks service.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct LocksConnectionArgs {
+    /// URL of the locks service [default: the stack running in --dir, else http://127.0.0.1:7101].
+    #[arg(long, env = "HOLDFAST_LOCKS_ENDPOINT", value_name = "URL")]
+    endpoint: Option<String>,
+    #[command(flatten)]
+    caller: CallerArgs,
+}
+
+// Who calls, and for how long.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct CallerArgs {
     /// Bearer token [default: a development token, where --dir holds a signing key].
     #[arg(long, env = "HOLDFAST_TOKEN", hide_env_values = true, value_name = "TOKEN", conflicts_with = "token_file")]
     pub(crate) token: Option<String>,
@@ -66,8 +86,27 @@ impl ConnectionArgs {
 
     /// A client of which nothing is known yet but that it has a token.
     pub(crate) fn client(&self, minted: Minted) -> anyhow::Result<Client> {
+        let running = || self.caller.stack().map(|info| info.endpoint);
+        let url = self.endpoint.clone().or_else(running);
+        self.caller.client(url.unwrap_or_else(|| JOBS_ENDPOINT_DEFAULT.to_owned()), minted)
+    }
+}
+
+impl LocksConnectionArgs {
+    /// A client that is connected.
+    pub(crate) async fn open(&self) -> anyhow::Result<Client> {
+        let running = || self.caller.stack().map(|info| info.locks_endpoint);
+        let url = self.endpoint.clone().or_else(running);
+        let client = self.caller.client(url.unwrap_or_else(|| LOCKS_ENDPOINT_DEFAULT.to_owned()), Minted::Person)?;
+        client.connect().await?;
+        Ok(client)
+    }
+}
+
+impl CallerArgs {
+    fn client(&self, url: String, minted: Minted) -> anyhow::Result<Client> {
         let deadline = Duration::from_secs(self.timeout);
-        let client = Client::builder(self.url())
+        let client = Client::builder(url)
             .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")))
             .call_timeout(deadline)
             .attempt_timeout(deadline.min(ATTEMPT_MAX));
@@ -89,13 +128,13 @@ impl ConnectionArgs {
         })
     }
 
-    pub(crate) fn layout(&self) -> anyhow::Result<Layout> {
+    fn layout(&self) -> anyhow::Result<Layout> {
         Ok(Layout::at(&self.dir)?)
     }
 
-    fn url(&self) -> String {
-        let running = || self.layout().and_then(|layout| StackInfo::load(&layout)).map(|info| info.endpoint).ok();
-        self.endpoint.clone().or_else(running).unwrap_or_else(|| ENDPOINT_DEFAULT.to_owned())
+    /// The one that runs here.
+    fn stack(&self) -> Option<StackInfo> {
+        self.layout().and_then(|layout| StackInfo::load(&layout)).ok()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use holdfast_client::{Code, Error, ErrorKind};
+use holdfast_client::{Code, Error, ErrorKind, LockLoss};
 use serde_json::{Value, json};
 
 use crate::output::Format;
@@ -12,18 +12,29 @@ pub(crate) const HELP: &str = "Exit codes: 0 ok, 1 failure, 2 usage or invalid i
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    Ok = 0,
-    Failure = 1,
-    Usage = 2,
-    NotFound = 3,
-    Refused = 4,
-    Conflict = 5,
-    Unavailable = 6,
+    Ok,
+    Failure,
+    Usage,
+    NotFound,
+    Refused,
+    Conflict,
+    Unavailable,
+    /// As a command that was run for the user.
+    Command(u8),
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Failure => 1,
+            Exit::Usage => 2,
+            Exit::NotFound => 3,
+            Exit::Refused => 4,
+            Exit::Conflict => 5,
+            Exit::Unavailable => 6,
+            Exit::Command(code) => code,
+        })
     }
 }
 
@@ -31,6 +42,11 @@ impl From<Exit> for ExitCode {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) String);
+
+/// The command that ran under a lock was stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("the lock was lost, and the command stopped: {0}")]
+pub(crate) struct LockLost(pub(crate) LockLoss);
 
 impl Exit {
     pub(crate) fn of_code(code: Code) -> Self {
@@ -51,6 +67,9 @@ impl Exit {
             .find_map(|cause| {
                 if let Some(call) = cause.downcast_ref::<Error>() {
                     return Some(Self::of_code(call.code));
+                }
+                if cause.is::<LockLost>() {
+                    return Some(Self::Conflict);
                 }
                 cause.downcast_ref::<UsageError>().map(|_| Self::Usage)
             })

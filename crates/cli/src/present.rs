@@ -1,5 +1,7 @@
 //! Jobs and their history as tables and as JSON. The names are those of the contract, in lower case.
 
+pub(crate) mod locks;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use holdfast_client::pb::{

@@ -15,7 +15,7 @@ use tonic::{
 
 use crate::retry::in_future;
 use crate::{
-    Error, ErrorKind, Jobs, Keys, Projects, Reason, Retry, TokenSource, Usages,
+    Error, ErrorKind, Jobs, Keys, Locks, Projects, Reason, Retry, TokenSource, Usages,
     instances::{Instances, Picked},
     retry::Budget,
     token::Tokens,
@@ -24,6 +24,8 @@ use crate::{
 
 /// With less time than this an attempt would only turn a clear refusal into an unknown outcome.
 const ATTEMPT_MIN: Duration = Duration::from_millis(50);
+/// An attempt to wait that lasted this long was served: what follows it has not the delays of what failed before it.
+const SERVED_AFTER: Duration = Duration::from_secs(1);
 
 /// Opens sessions and makes calls. Cheap to clone; clones share connections, token and retry budget.
 #[derive(Clone)]
@@ -41,6 +43,16 @@ pub(crate) struct Shared {
     pub(crate) attempt_timeout: Duration,
     /// Places for waits that have a watch of their own.
     pub(crate) watched: Semaphore,
+}
+
+/// How long a call may take, and what ends it beside what no repetition can help.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) call_timeout: Duration,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) is_final: fn(&Error) -> bool,
+    /// Attempts last while all is well.
+    pub(crate) waits: bool,
 }
 
 /// What ties calls to the work that makes them.
@@ -210,6 +222,11 @@ impl Client {
         Usages { client: self.clone() }
     }
 
+    /// Of the locks service, which has an address of its own: a client is of either service.
+    pub fn locks(&self) -> Locks {
+        Locks { client: self.clone() }
+    }
+
     /// Sends a request until its answer is final or its time is over. Every method that comes through here can be sent
     /// again without harm: reads, changes under a key or a token, and a reservation, which nobody is granted twice.
     pub(crate) async fn call<Q, A, F>(&self, message: Q, send: impl Fn(Channel, Request<Q>) -> F) -> Result<A, Error>
@@ -217,19 +234,32 @@ impl Client {
         Q: Clone,
         F: Future<Output = Result<Response<A>, Status>>,
     {
+        self.call_within(self.shared.terms(), || message.clone(), send).await
+    }
+
+    /// The same on terms of its own, with a message that is made for each attempt.
+    pub(crate) async fn call_within<Q, A, F>(
+        &self,
+        terms: Terms,
+        message: impl Fn() -> Q,
+        send: impl Fn(Channel, Request<Q>) -> F,
+    ) -> Result<A, Error>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
         let request_id = self.context.request_id.clone().unwrap_or_else(|| RequestId::new().to_string());
-        let mut course = Course::new(&self.shared);
+        let mut course = Course::new(&self.shared, terms);
         self.shared.budget.call();
         loop {
             let picked = self.shared.instances.pick();
-            let limit = self.shared.attempt_timeout.min(course.left());
-            let mut request = Request::new(message.clone());
+            let limit = terms.attempt_timeout.min(course.left());
+            let mut request = Request::new(message());
             request.set_timeout(limit);
             let addressed = self.address(&mut request, &request_id, limit).await;
             addressed.map_err(|error| error.sent(&request_id, course.attempts))?;
             let authorization = request.metadata().get("authorization").cloned();
 
-            course.attempts += 1;
+            course.begin();
             let error = match timeout(limit, send(picked.channel.clone(), request)).await {
                 Ok(Ok(response)) => return Ok(response.into_inner()),
                 Ok(Err(status)) => Error::of_status(status),
@@ -287,6 +317,11 @@ impl fmt::Debug for Client {
 }
 
 impl Shared {
+    pub(crate) fn terms(&self) -> Terms {
+        let (call_timeout, attempt_timeout) = (self.call_timeout, self.attempt_timeout);
+        Terms { call_timeout, attempt_timeout, is_final: |_| false, waits: false }
+    }
+
     /// What a failed attempt says of the instance that it went to.
     pub(crate) fn note(&self, picked: &Picked, error: &Error) {
         if error.is(Reason::Infra503Draining) {
@@ -306,7 +341,10 @@ fn is_of_instance(error: &Error) -> bool {
 /// One call, from its first attempt to its end.
 struct Course<'a> {
     shared: &'a Shared,
+    terms: Terms,
     deadline: Instant,
+    /// When the latest attempt was sent.
+    began: Instant,
     attempts: u32,
     /// Attempts after a delay.
     retries: u32,
@@ -316,9 +354,14 @@ struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        let deadline = in_future(shared.call_timeout);
-        Self { shared, deadline, attempts: 0, retries: 0, moves: 0, token_renewed: false }
+    fn new(shared: &'a Shared, terms: Terms) -> Self {
+        let (deadline, began) = (in_future(terms.call_timeout), Instant::now());
+        Self { shared, terms, deadline, began, attempts: 0, retries: 0, moves: 0, token_renewed: false }
+    }
+
+    fn begin(&mut self) {
+        self.began = Instant::now();
+        self.attempts += 1;
     }
 
     fn left(&self) -> Duration {
@@ -327,8 +370,12 @@ impl<'a> Course<'a> {
 
     /// How long to wait before the next attempt; None where there is none.
     fn after(&mut self, error: &Error) -> Option<Duration> {
-        if !error.is_retryable() || self.left().is_zero() || !self.shared.budget.retry() {
+        if !error.is_retryable() || (self.terms.is_final)(error) || self.left().is_zero() || !self.shared.budget.retry()
+        {
             return None;
+        }
+        if self.terms.waits && self.began.elapsed() > SERVED_AFTER {
+            (self.moves, self.retries) = (0, 0);
         }
         // An instance that stops has been left by a new connection, which may lead elsewhere even where it is the only
         // address; one that cannot be reached has not.

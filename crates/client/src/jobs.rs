@@ -24,7 +24,7 @@ use crate::{
 const BATCH_ITEMS_MAX: usize = 1_000;
 /// A little below the contract's 1 MiB, for what frames the items.
 const BATCH_BYTES_MAX: usize = 1024 * 1024 - 4 * 1024;
-const PAGE_ITEMS: i32 = 500;
+pub(crate) const PAGE_ITEMS: i32 = 500;
 
 /// A job to be submitted. What has no default is asked for by [`NewJob::new`]; the rest is plain fields.
 #[derive(Debug, Clone)]
@@ -322,7 +322,7 @@ impl Jobs {
 }
 
 /// The items of one page after the other.
-fn pages<T, F>(fetch: impl Fn(String) -> F + Send + 'static) -> BoxStream<'static, Result<T, Error>>
+pub(crate) fn pages<T, F>(fetch: impl Fn(String) -> F + Send + 'static) -> BoxStream<'static, Result<T, Error>>
 where
     T: Send + 'static,
     F: Future<Output = Result<(Vec<T>, String), Error>> + Send + 'static,

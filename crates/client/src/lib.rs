@@ -62,6 +62,7 @@ mod instances;
 mod jobs;
 mod key;
 mod keys;
+mod locks;
 mod payload;
 mod projects;
 mod retry;
@@ -71,7 +72,7 @@ mod wait;
 mod watch;
 mod worker;
 
-pub use holdfast_proto::jobs::v1 as pb;
+pub use holdfast_proto::{jobs::v1 as pb, locks::v1 as locks_pb};
 pub use tokio_util::sync::CancellationToken;
 pub use tonic::{Code, transport::ClientTlsConfig};
 
@@ -80,6 +81,8 @@ pub use error::{Details, Error, ErrorKind, FieldViolation, Reason};
 pub use jobs::{Cancelled, Decided, JobFilter, Jobs, NewDecision, NewJob, Submitted};
 pub use key::IdempotencyKey;
 pub use keys::{Grant, KeyScope, Keys, Reservation};
+pub use locks::{Acquire, Granted, LockFilter, LockGuard, LockLoss, Locks, Released, resource};
+pub use locks_pb::{Lease, Lock, MirrorState, Resource};
 pub use payload::{JobExt, PAYLOAD_BYTES_MAX, bytes, json, time};
 pub use pb::{Classification, Decision, JobState, OnFailure, Payload, Queue, Residency, RiskTier};
 pub use projects::Projects;

@@ -78,6 +78,11 @@ pub(crate) fn wire_duration(duration: Duration) -> prost_types::Duration {
     duration.try_into().unwrap_or(prost_types::Duration { seconds: i64::MAX, nanos: 0 })
 }
 
+/// None where it is absent, or negative.
+pub(crate) fn duration(wire: Option<prost_types::Duration>) -> Option<Duration> {
+    wire.and_then(|wire| wire.try_into().ok())
+}
+
 /// Whether the service will take this as a result: a malformed one would end the session that it is sent on. Narrower
 /// than RFC 9110 where it allows what nobody writes.
 pub(crate) fn check_result(result: &Payload) -> Result<(), (&'static str, String)> {

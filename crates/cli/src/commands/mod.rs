@@ -4,6 +4,7 @@ mod admin;
 mod completions;
 mod doctor;
 mod jobs;
+mod locks;
 mod migrate;
 mod projects;
 mod token;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Migrate(migrate::MigrateArgs),
     /// Submit jobs and see how they stand.
     Jobs(jobs::JobsArgs),
+    /// Hold locks, and see who holds them.
+    Locks(locks::LocksArgs),
     /// See and change what projects may do.
     Projects(projects::ProjectsArgs),
     Worker(worker::WorkerArgs),
@@ -49,6 +52,7 @@ impl Command {
             Self::Token(args) => args.run(format),
             Self::Migrate(args) => args.run(format).await,
             Self::Jobs(args) => args.run(format).await,
+            Self::Locks(args) => args.run(format).await,
             Self::Projects(args) => args.run(format).await,
             Self::Worker(args) => args.run().await,
             Self::Doctor(args) => args.run(format).await,

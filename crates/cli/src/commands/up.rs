@@ -103,6 +103,7 @@ fn welcome(layout: &Layout, info: &StackInfo) -> Table {
     let secret = |name: &str| shown(&layout.secret(name));
     let mut table = Table::fields();
     table.field("jobs, gRPC", format!("{}  (with reflection and health)", info.endpoint));
+    table.field("locks, gRPC", &info.locks_endpoint);
     for (name, url) in &info.health_urls {
         table.field(&format!("{name}, HTTP"), format!("{url}/readyz  /metrics"));
     }
@@ -120,6 +121,7 @@ fn welcome(layout: &Layout, info: &StackInfo) -> Table {
     );
     table.row([String::new(), format!("{this} worker --intent demo.echo -- cat")]);
     table.row([String::new(), format!("{this} jobs list --project demo")]);
+    table.row([String::new(), format!("{this} locks run --project demo nightly -- echo held")]);
     table.row([String::new(), format!("{this} doctor")]);
     table.footer("Everything is up. Ctrl-C stops it; what it holds is there again at the next start.");
     table

@@ -18,7 +18,7 @@ mod secrets;
 mod services;
 mod stack;
 
-pub(crate) use child::{ChildSpec, RunChildArgs, Supervised, run_child};
+pub(crate) use child::{ChildSpec, RunChildArgs, Supervised, command as child_command, run_child};
 pub(crate) use layout::{Layout, write_private};
 pub(crate) use pgbouncer::is_recent as pgbouncer_is_recent;
 pub(crate) use ports::Ports;

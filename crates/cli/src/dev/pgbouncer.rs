@@ -26,7 +26,7 @@ pub(crate) const NAME: &str = "pgbouncer";
 const SETTINGS: &str = include_str!("../../../../deploy/pgbouncer/pgbouncer.ini");
 /// May look at the console, and logs in nowhere else.
 const CONSOLE_USER: &str = "holdfast_pgbouncer";
-const POOLED: [Role; 3] = [Role::JobsApp, Role::JobsTask, Role::Relay];
+const POOLED: [Role; 5] = [Role::JobsApp, Role::JobsTask, Role::LocksApp, Role::LocksTask, Role::Relay];
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const ASK_EVERY: Duration = Duration::from_millis(50);
 

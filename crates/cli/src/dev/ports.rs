@@ -20,19 +20,27 @@ pub(crate) struct Ports {
     /// Health and metrics of the jobs service.
     #[arg(long = "jobs-http-port", env = "HOLDFAST_JOBS_HTTP_PORT", default_value_t = 7180, value_name = "PORT")]
     pub(crate) jobs_http: u16,
+    /// gRPC of the locks service.
+    #[arg(long = "locks-port", env = "HOLDFAST_LOCKS_PORT", default_value_t = 7101, value_name = "PORT")]
+    pub(crate) locks: u16,
+    /// Health and metrics of the locks service.
+    #[arg(long = "locks-http-port", env = "HOLDFAST_LOCKS_HTTP_PORT", default_value_t = 7182, value_name = "PORT")]
+    pub(crate) locks_http: u16,
     /// Health and metrics of the relay.
     #[arg(long = "relay-http-port", env = "HOLDFAST_RELAY_HTTP_PORT", default_value_t = 7181, value_name = "PORT")]
     pub(crate) relay_http: u16,
 }
 
 impl Ports {
-    fn named(&self) -> [(&'static str, &'static str, u16); 6] {
+    fn named(&self) -> [(&'static str, &'static str, u16); 8] {
         [
             ("PostgreSQL", "postgres", self.postgres),
             ("PgBouncer", "pgbouncer", self.pgbouncer),
             ("Redis", "redis", self.redis),
             ("jobs gRPC", "jobs", self.jobs),
             ("jobs HTTP", "jobs-http", self.jobs_http),
+            ("locks gRPC", "locks", self.locks),
+            ("locks HTTP", "locks-http", self.locks_http),
             ("relay HTTP", "relay-http", self.relay_http),
         ]
     }
@@ -62,7 +70,8 @@ mod tests {
     fn a_port_in_use_is_refused_by_name() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let redis = taken.local_addr().unwrap().port();
-        let ports = Ports { postgres: 0, pgbouncer: 4, redis, jobs: 1, jobs_http: 2, relay_http: 3 };
+        let ports =
+            Ports { postgres: 0, pgbouncer: 4, redis, jobs: 1, jobs_http: 2, locks: 5, locks_http: 6, relay_http: 3 };
         let refusal = ports.check_free().unwrap_err().to_string();
         assert!(refusal.contains("(Redis)") && refusal.contains("HOLDFAST_REDIS_PORT"), "{refusal}");
     }

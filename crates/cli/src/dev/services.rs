@@ -17,6 +17,7 @@ use super::{
 use crate::exit::UsageError;
 
 pub(crate) const JOBS: &str = "jobs";
+pub(crate) const LOCKS: &str = "locks";
 pub(crate) const RELAY: &str = "relay";
 pub(crate) const TENANT: &str = "dev";
 pub(crate) const EVENT_KEY_ID: &str = "dev-1";
@@ -33,6 +34,8 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct SecretFiles {
     pub(crate) jobs_app_url: PathBuf,
     pub(crate) jobs_task_url: PathBuf,
+    pub(crate) locks_app_url: PathBuf,
+    pub(crate) locks_task_url: PathBuf,
     pub(crate) relay_url: PathBuf,
     pub(crate) redis_url: PathBuf,
     pub(crate) event_key: PathBuf,
@@ -64,6 +67,20 @@ impl Service {
         env.suggest("RATES__USERS_PER_MINUTE", "0");
         let args = vec!["--config".into(), config.into_os_string()];
         Self::start(layout, JOBS, args, env, ports.jobs_http)
+    }
+
+    pub(crate) fn locks(layout: &Layout, ports: &Ports, secrets: &SecretFiles) -> anyhow::Result<(Self, Supervised)> {
+        let mut env = Environment::new("LOCKS");
+        env.set("GRPC__LISTEN", format!("127.0.0.1:{}", ports.locks));
+        env.set("HTTP__LISTEN", format!("127.0.0.1:{}", ports.locks_http));
+        env.set("DATABASE__APP_URL_FILE", &secrets.locks_app_url);
+        env.set("DATABASE__TASK_URL_FILE", &secrets.locks_task_url);
+        env.set("REDIS__URL_FILE", &secrets.redis_url);
+        env.set("REDIS__PREFIX", PREFIX);
+        env.set("AUTH__ISSUER", ISSUER);
+        env.set("AUTH__AUDIENCE", AUDIENCE);
+        env.set("AUTH__KEYS_FILE", &secrets.key_set);
+        Self::start(layout, LOCKS, Vec::new(), env, ports.locks_http)
     }
 
     pub(crate) fn relay(layout: &Layout, ports: &Ports, secrets: &SecretFiles) -> anyhow::Result<(Self, Supervised)> {

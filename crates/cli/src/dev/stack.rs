@@ -24,7 +24,9 @@ use crate::exit::UsageError;
 /// What other commands need to know to reach the running stack. Secrets stay in files of their own.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct StackInfo {
+    /// Of the jobs service.
     pub(crate) endpoint: String,
+    pub(crate) locks_endpoint: String,
     pub(crate) health_urls: Vec<(String, String)>,
     pub(crate) admin_url_file: PathBuf,
     /// Of PgBouncer's console, where services go through one.
@@ -80,7 +82,7 @@ impl Stack {
     /// part fails, to be stopped.
     pub(crate) async fn start(&mut self, ports: &Ports) -> anyhow::Result<StackInfo> {
         let layout = self.layout.clone();
-        let children = [services::JOBS, services::RELAY, redis::NAME, pgbouncer::NAME, postgres::NAME];
+        let children = [services::JOBS, services::LOCKS, services::RELAY, redis::NAME, pgbouncer::NAME, postgres::NAME];
         orphans::stop_all(&layout, &children).await?;
         ports.check_free()?;
 
@@ -106,13 +108,17 @@ impl Stack {
         let secrets = write_secrets(&layout, &urls, redis.url())?;
         let (jobs, child) = Service::jobs(&layout, ports, &secrets)?;
         jobs.ready(self.add(child)).await?;
+        let (locks, child) = Service::locks(&layout, ports, &secrets)?;
+        locks.ready(self.add(child)).await?;
         let (relay, child) = Service::relay(&layout, ports, &secrets)?;
         relay.ready(self.add(child)).await?;
 
         let info = StackInfo {
             endpoint: format!("http://127.0.0.1:{}", ports.jobs),
+            locks_endpoint: format!("http://127.0.0.1:{}", ports.locks),
             health_urls: vec![
                 (services::JOBS.to_owned(), jobs.health_url),
+                (services::LOCKS.to_owned(), locks.health_url),
                 (services::RELAY.to_owned(), relay.health_url),
             ],
             admin_url_file: layout.secret("admin_url"),
@@ -163,12 +169,20 @@ impl Stack {
 struct ServiceUrls {
     jobs_app: DatabaseUrl,
     jobs_task: DatabaseUrl,
+    locks_app: DatabaseUrl,
+    locks_task: DatabaseUrl,
     relay: DatabaseUrl,
 }
 
 impl ServiceUrls {
     fn of(url: impl Fn(Role) -> anyhow::Result<DatabaseUrl>) -> anyhow::Result<Self> {
-        Ok(Self { jobs_app: url(Role::JobsApp)?, jobs_task: url(Role::JobsTask)?, relay: url(Role::Relay)? })
+        Ok(Self {
+            jobs_app: url(Role::JobsApp)?,
+            jobs_task: url(Role::JobsTask)?,
+            locks_app: url(Role::LocksApp)?,
+            locks_task: url(Role::LocksTask)?,
+            relay: url(Role::Relay)?,
+        })
     }
 }
 
@@ -197,6 +211,8 @@ fn write_secrets(layout: &Layout, urls: &ServiceUrls, redis_url: &str) -> anyhow
     Ok(SecretFiles {
         jobs_app_url: write("jobs_app_url", urls.jobs_app.expose())?,
         jobs_task_url: write("jobs_task_url", urls.jobs_task.expose())?,
+        locks_app_url: write("locks_app_url", urls.locks_app.expose())?,
+        locks_task_url: write("locks_task_url", urls.locks_task.expose())?,
         relay_url: write("relay_url", urls.relay.expose())?,
         redis_url: write("redis_url", redis_url)?,
         event_key: layout.secret("event_key"),

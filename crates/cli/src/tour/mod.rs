@@ -28,7 +28,7 @@ pub(crate) use digest::DigestHandler;
 pub(crate) use journal::JournalWriter;
 
 use crate::{
-    connection::{ConnectionArgs, Minted},
+    connection::{CallerArgs, ConnectionArgs, Minted},
     dev::{Layout, StackInfo},
     exit::Exit,
     output::{Format, print},
@@ -71,10 +71,12 @@ impl TourOptions {
     fn connection_args(&self) -> ConnectionArgs {
         ConnectionArgs {
             endpoint: Some(self.stack.endpoint.clone()),
-            token: None,
-            token_file: None,
-            dir: self.layout.root().to_owned(),
-            timeout: CALL_PATIENCE.as_secs(),
+            caller: CallerArgs {
+                token: None,
+                token_file: None,
+                dir: self.layout.root().to_owned(),
+                timeout: CALL_PATIENCE.as_secs(),
+            },
         }
     }
 }

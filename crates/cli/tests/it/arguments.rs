@@ -23,9 +23,14 @@ async fn a_commands_help_says_more_than_the_list_of_commands() {
         ("tour", "one worker is killed"),
         ("token", "The key is made by `holdfast up`"),
         ("worker", "HOLDFAST_FENCING_TOKEN"),
+        ("locks run", "HOLDFAST_LEASE_ID"),
+        ("locks acquire", "nobody's to renew"),
+        ("locks get", "who waits for it"),
+        ("jobs get", "Show one job"),
         ("doctor", "a warning is no failure"),
     ] {
-        let help = run([command, "--help"]).await.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        let help =
+            run(command.split(' ').chain(["--help"])).await.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(help.contains(told), "{help}");
     }
 }

@@ -19,7 +19,7 @@ async fn every_part_of_a_stack_is_looked_at() {
     command.env("HOLDFAST_ADMIN_URL", client.stack.database.admin_url().expose());
     command.env("HOLDFAST_REDIS_URL", client.stack.redis.url());
     let ran = finish(command).await;
-    for check in ["PostgreSQL", "schema jobs", "schema relay", "Redis", &format!("service {service}")] {
+    for check in ["PostgreSQL", "schema jobs", "schema locks", "schema relay", "Redis", &format!("service {service}")] {
         assert_eq!(verdict(&ran, check), "ok", "{check}: {}", ran.stdout);
     }
 }
@@ -35,6 +35,7 @@ async fn tables_that_grow_too_large_are_a_failure_and_old_partitions_a_note() {
     };
     let ran = doctor().await;
     assert_eq!((verdict(&ran, "partitions"), verdict(&ran, "archive")), ("ok".into(), "ok".into()), "{}", ran.stdout);
+    assert_eq!(verdict(&ran, "partitions of locks"), "ok", "{}", ran.stdout);
     // Of a later day than the service counts.
     let grown = "INSERT INTO jobs.table_row_counts (table_name, day, rows, mark, counted_at) \
                  VALUES ('jobs', current_date + 2, 90000000, 'activation', now()); \
@@ -50,6 +51,19 @@ async fn tables_that_grow_too_large_are_a_failure_and_old_partitions_a_note() {
         .await
         .unwrap();
     assert_eq!(verdict(&doctor().await, "partitions"), "FAILED");
+    sqlx::raw_sql("DO $$ DECLARE leaf regclass; BEGIN FOR leaf IN SELECT inhrelid::regclass FROM pg_inherits \
+                   WHERE inhparent = 'locks.locks'::regclass AND inhrelid::regclass::text > 'locks.locks_p' || to_char(now() - interval '7 days', 'YYYYMMDD') \
+                   LOOP EXECUTE format('DROP TABLE %s', leaf); END LOOP; END $$")
+        .execute(database.admin())
+        .await
+        .unwrap();
+    assert_eq!(verdict(&doctor().await, "partitions of locks"), "FAILED");
+    sqlx::raw_sql("DO $$ DECLARE leaf regclass; BEGIN FOR leaf IN SELECT inhrelid::regclass FROM pg_inherits \
+                   WHERE inhparent = 'locks.locks'::regclass LOOP EXECUTE format('DROP TABLE %s', leaf); END LOOP; END $$")
+        .execute(database.admin())
+        .await
+        .unwrap();
+    assert_eq!(verdict(&doctor().await, "partitions of locks"), "note", "nobody holds locks here");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod arguments;
 mod doctor;
 mod jobs;
+mod locks;
 mod migrate;
 mod projects;
 mod rebuild;

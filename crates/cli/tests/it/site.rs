@@ -36,6 +36,8 @@ impl Site {
             "--jobs-port",
             "--jobs-http-port",
             "--relay-http-port",
+            "--locks-port",
+            "--locks-http-port",
             "--pgbouncer-port",
         ];
         let ports = flags.iter().flat_map(|flag| [(*flag).to_owned(), free_port().unwrap().to_string()]).collect();

@@ -60,7 +60,14 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn start() -> Self {
-        let stack = Stack::builder().relays(0).start().await.unwrap();
+        Self::on(Stack::builder().relays(0).start().await.unwrap())
+    }
+
+    pub(crate) async fn with_locks() -> Self {
+        Self::on(Stack::builder().relays(0).locks(1).start().await.unwrap())
+    }
+
+    fn on(stack: Stack) -> Self {
         let token = stack.tokens.user("ada", "acme", Role::Owner).unwrap();
         Self { stack, token }
     }
@@ -72,6 +79,9 @@ impl Client {
     pub(crate) fn command_as<S: AsRef<OsStr>>(&self, token: &str, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = command(arguments);
         command.env("HOLDFAST_ENDPOINT", self.stack.jobs[0].endpoint()).env("HOLDFAST_TOKEN", token);
+        if let Some(locks) = self.stack.locks.first() {
+            command.env("HOLDFAST_LOCKS_ENDPOINT", locks.endpoint());
+        }
         command
     }
 

@@ -50,7 +50,7 @@ async fn nothing_outlives_a_stack_that_is_killed() {
     let site = Site::new();
     let up = site.up().await;
     let pooled = site.dir().join("run/pgbouncer.pid").exists().then_some("pgbouncer");
-    let children = ["relay", "jobs", "redis", "postgres"].into_iter().chain(pooled);
+    let children = ["relay", "locks", "jobs", "redis", "postgres"].into_iter().chain(pooled);
     let children: Vec<Pid> = children.map(|name| site.pid_of(name)).collect();
     end(up, Signal::SIGKILL).await;
     eventually(

@@ -1,5 +1,5 @@
-//! Whatever this crate sends can be sent again: each method of the contract is a read, is made under a key or a token, or
-//! is not among the crate's calls.
+//! Whatever this crate sends can be sent again: each method of the contracts is a read, is made under a key, a token or a
+//! lease, or is not among the crate's calls.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ enum Repeated {
     Reservation,
     /// A completion names the grant that it completes.
     UnderToken,
+    /// Says of a lease what can be said twice: the number of a renewal, or that it ends.
+    OfLease,
     /// The version that it is asked for under finds the first change.
     UnderVersion,
     /// Not a call of this crate: sessions repeat answers under their leases.
@@ -46,12 +48,26 @@ const METHODS: &[(&str, Repeated)] = &[
     ("ExtendLeases", Repeated::NotCalled),
     ("CompleteJob", Repeated::NotCalled),
     ("FailJob", Repeated::NotCalled),
+    ("AcquireLock", Repeated::UnderKey),
+    ("AcquireLocks", Repeated::UnderKey),
+    ("RenewLock", Repeated::OfLease),
+    ("ReleaseLock", Repeated::OfLease),
+    // Guards renew by RenewLock.
+    ("HoldLock", Repeated::NotCalled),
+    ("GetLock", Repeated::Read),
+    ("ListLocks", Repeated::Read),
+    ("WatchLock", Repeated::Read),
+    // Of a stale token at most one event a second.
+    ("CheckFence", Repeated::Read),
+    ("ForceReleaseLock", Repeated::OfLease),
+    ("ListLockClasses", Repeated::Read),
 ];
 
 #[test]
 fn every_method_that_is_called_can_be_called_again() {
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
-    let services = pool.services().filter(|service| service.package_name() == "holdfast.jobs.v1");
+    let packages = ["holdfast.jobs.v1", "holdfast.locks.v1"];
+    let services = pool.services().filter(|service| packages.contains(&service.package_name()));
     let methods: Vec<MethodDescriptor> = services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
     let mut known: BTreeMap<&str, &Repeated> = METHODS.iter().map(|(name, repeated)| (*name, repeated)).collect();
     for method in methods {
@@ -59,13 +75,14 @@ fn every_method_that_is_called_can_be_called_again() {
         let repeated = repeated.unwrap_or_else(|| panic!("{} is not in the table", method.full_name()));
         let has = |field: &str| {
             let request = method.input();
-            let items = ["jobs", "usages"].into_iter().find_map(|name| request.get_field_by_name(name));
+            let items = ["jobs", "usages", "terms"].into_iter().find_map(|name| request.get_field_by_name(name));
             let items = items.and_then(|jobs| jobs.kind().as_message().cloned());
             items.unwrap_or(request).get_field_by_name(field).is_some()
         };
         assert_eq!(has("idempotency_key"), *repeated == Repeated::UnderKey, "{}", method.name());
         assert_eq!(has("expected_version"), *repeated == Repeated::UnderVersion, "{}", method.name());
         assert_eq!(has("token"), *repeated == Repeated::UnderToken, "{}", method.name());
+        assert!(*repeated != Repeated::OfLease || has("lease"), "{}", method.name());
         assert!(*repeated == Repeated::NotCalled || !method.is_client_streaming(), "{}", method.name());
     }
     assert!(known.is_empty(), "gone from the contract: {known:?}");

@@ -3,8 +3,11 @@
 mod calls;
 mod contract;
 mod errors;
+mod guards;
 mod jobs;
 mod keys;
+mod locks;
+mod locks_peer;
 mod peer;
 mod proxy;
 mod support;

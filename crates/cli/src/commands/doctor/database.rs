@@ -32,7 +32,7 @@ pub(super) async fn examine(url: &DatabaseUrl) -> Vec<Finding> {
     }
     match growth::examine(&mut connection).await {
         Ok(found) => findings.extend(found),
-        Err(error) => findings.push(Finding::bad("growth of jobs", error.to_string())),
+        Err(error) => findings.push(Finding::bad("growth", error.to_string())),
     }
     findings
 }

@@ -1,4 +1,4 @@
-//! How large the tables of jobs are, what is ready for archive, and how far ahead there are partitions.
+//! How large the tables of jobs are, what is ready for archive, and how far ahead there are partitions of jobs and of locks.
 
 use sqlx::PgConnection;
 
@@ -9,12 +9,18 @@ const DAYS_AHEAD_MIN: f64 = 7.0;
 
 /// Nothing where the schema is older than what is asked about: that is a finding of its own.
 pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
-    let is_there: bool =
-        sqlx::query_scalar("SELECT to_regclass('jobs.archive_queue') IS NOT NULL").fetch_one(&mut *connection).await?;
-    if !is_there {
-        return Ok(Vec::new());
+    let mut findings = Vec::new();
+    if is_there(connection, "jobs.archive_queue").await? {
+        findings.extend([largest(connection).await?, archive(connection).await?, partitions(connection).await?]);
     }
-    Ok(vec![largest(connection).await?, archive(connection).await?, partitions(connection).await?])
+    if is_there(connection, "locks.locks").await? {
+        findings.push(journal_of_locks(connection).await?);
+    }
+    Ok(findings)
+}
+
+async fn is_there(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(connection).await
 }
 
 async fn largest(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
@@ -55,10 +61,28 @@ async fn partitions(connection: &mut PgConnection) -> Result<Finding, sqlx::Erro
                  LEFT JOIN jobs.time_partitions() AS part ON part.table_name = parent.relname \
                  WHERE kind.partstrat = 'r' GROUP BY parent.relname ORDER BY days, parent.relname LIMIT 1";
     let (table, days): (String, f64) = sqlx::query_as(ahead).fetch_one(&mut *connection).await?;
-    let detail = format!("{} days ahead for jobs.{table}", days.max(0.0).floor());
+    Ok(ahead_of_time("partitions", "jobs", &table, days))
+}
+
+async fn journal_of_locks(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
+    // Each is named after the Monday that its week begins with.
+    let ahead = "SELECT (extract(epoch FROM max( \
+                     (to_date(substring(leaf.relname FROM '[0-9]{8}$'), 'YYYYMMDD') + 7)::timestamp AT TIME ZONE 'UTC' \
+                 ) - clock_timestamp()) / 86400)::float8 \
+                 FROM pg_inherits AS part JOIN pg_class AS leaf ON leaf.oid = part.inhrelid \
+                 WHERE part.inhparent = 'locks.locks'::regclass";
+    let (what, days) = ("partitions of locks", sqlx::query_scalar(ahead).fetch_one(connection).await?);
     Ok(match days {
-        days if days <= 0.0 => Finding::bad("partitions", format!("{detail}: calls fail; start the jobs service")),
-        days if days < DAYS_AHEAD_MIN => Finding::warning("partitions", format!("{detail}: nobody makes them")),
-        _ => Finding::good("partitions", detail),
+        None => Finding::note(what, "none yet: no locks service has started here"),
+        Some(days) => ahead_of_time(what, "locks", "locks", days),
     })
+}
+
+fn ahead_of_time(what: &str, service: &str, table: &str, days: f64) -> Finding {
+    let detail = format!("{} days ahead for {service}.{table}", days.max(0.0).floor());
+    match days {
+        days if days <= 0.0 => Finding::bad(what, format!("{detail}: calls fail; start the {service} service")),
+        days if days < DAYS_AHEAD_MIN => Finding::warning(what, format!("{detail}: nobody makes them")),
+        _ => Finding::good(what, detail),
+    }
 }
