@@ -24,6 +24,12 @@ pub type Authorised = InterceptedService<Channel, Bearer>;
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
 
+impl Bearer {
+    pub fn of(token: &str) -> Result<Self> {
+        Ok(Self(format!("Bearer {token}").parse()?))
+    }
+}
+
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert("authorization", self.0.clone());
@@ -43,7 +49,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(endpoint: &str, token: &str) -> Result<Self> {
-        let bearer = Bearer(format!("Bearer {token}").parse()?);
+        let bearer = Bearer::of(token)?;
         let endpoint = Endpoint::from_shared(endpoint.to_owned())?.connect_timeout(CONNECT_WITHIN);
         let calls = endpoint.clone().timeout(ANSWER_WITHIN).connect_lazy();
         let sessions = endpoint.connect_lazy();

@@ -8,6 +8,7 @@
 pub mod check;
 pub mod client;
 pub mod journal;
+pub mod locks;
 pub mod proof;
 pub mod rig;
 pub mod submit;

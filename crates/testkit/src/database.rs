@@ -97,6 +97,16 @@ impl Database {
         Ok(TaskDb::open(&PoolConfig::new(self.url(Role::JobsTask).clone()), "test")?)
     }
 
+    /// The locks service's handle for its callers.
+    pub fn locks_app(&self) -> Result<AppDb> {
+        Ok(AppDb::open(&PoolConfig::new(self.url(Role::LocksApp).clone()), "test")?)
+    }
+
+    /// The locks service's handle for itself.
+    pub fn locks_task(&self) -> Result<TaskDb> {
+        Ok(TaskDb::open(&PoolConfig::new(self.url(Role::LocksTask).clone()), "test")?)
+    }
+
     /// The relay's handle.
     pub fn relay(&self) -> Result<TaskDb> {
         Ok(TaskDb::open(&PoolConfig::new(self.url(Role::Relay).clone()), "test")?)
@@ -125,7 +135,10 @@ async fn prepare(url: &DatabaseUrl) -> Result<()> {
         migrate::up(url, schema).await.with_context(|| format!("migrations of schema {schema}"))?;
     }
     let mut connection = PgConnection::connect(url.expose()).await?;
-    sqlx::query("SELECT jobs.ensure_partitions($1)").bind(WEEKS_AHEAD).execute(&mut connection).await?;
+    for schema in ["jobs", "locks"] {
+        let make = AssertSqlSafe(format!("SELECT {schema}.ensure_partitions($1)"));
+        sqlx::query(make).bind(WEEKS_AHEAD).execute(&mut connection).await?;
+    }
     Ok(connection.close().await?)
 }
 

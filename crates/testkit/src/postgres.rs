@@ -247,6 +247,21 @@ impl Postgres {
         eventually(look, START_WITHIN).await.with_context(|| self.daemon.log_tail())
     }
 
+    /// A copy of all that it has stored, for [`Postgres::restore`]. Of a server that is stopped.
+    pub fn back_up(&self) -> Result<Backup> {
+        ensure!(self.daemon.pid().is_none(), "a running server's files are not a backup");
+        let backup = Backup(Directory::new("holdfast-pg-backup-")?);
+        copy(&self.data(), &backup.0.join("data"))?;
+        Ok(backup)
+    }
+
+    /// Back to what was stored then: what was committed since is gone. Of a server that is stopped.
+    pub fn restore(&self, backup: &Backup) -> Result<()> {
+        ensure!(self.daemon.pid().is_none(), "a running server's files are not to be replaced");
+        std::fs::remove_dir_all(self.data())?;
+        copy(&backup.0.join("data"), &self.data())
+    }
+
     fn launch(&self) -> Result<()> {
         let fsync = if self.options.fsync { "on" } else { "off" };
         let mut command = self.command("postgres");
@@ -304,6 +319,16 @@ impl Postgres {
         }
         command
     }
+}
+
+/// What a server had stored.
+pub struct Backup(Directory);
+
+/// Owners and permissions too, which PostgreSQL insists on.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let output = Command::new("cp").arg("--archive").arg(from).arg(to).output().context("cannot run cp")?;
+    ensure!(output.status.success(), "cp failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 /// Processes that are stopped; they go on when this is dropped.

@@ -1,4 +1,4 @@
-//! The platform as processes: PostgreSQL, Redis, jobs services, relays.
+//! The platform as processes: PostgreSQL, Redis, jobs services, locks services, relays.
 //!
 //! The one place in the testkit that knows the names of the services' configuration keys.
 
@@ -19,16 +19,18 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Every worker may lease every intent in the tenants of its token.
 const JOBS_CONFIG: &str = "[[workers]]\nsubject = \"*\"\nintents = [\"*\"]\n";
 
-/// What to start; everything at its default, but for one relay and one jobs service.
+/// What to start; everything at its default: one jobs service, one relay, and no locks service.
 #[derive(Debug, Clone)]
 pub struct StackBuilder {
     postgres: PostgresOptions,
     patroni: bool,
     sentinels: bool,
     jobs: usize,
+    locks: usize,
     relays: usize,
     jobs_config: String,
     jobs_env: Vec<(String, String)>,
+    locks_env: Vec<(String, String)>,
     relay_env: Vec<(String, String)>,
 }
 
@@ -56,6 +58,12 @@ impl StackBuilder {
         self
     }
 
+    /// Instances of the locks service.
+    pub fn locks(mut self, instances: usize) -> Self {
+        self.locks = instances;
+        self
+    }
+
     pub fn relays(mut self, instances: usize) -> Self {
         self.relays = instances;
         self
@@ -71,6 +79,12 @@ impl StackBuilder {
     /// `SECTION__KEY`, without the service's prefix.
     pub fn jobs_env(mut self, key: &str, value: impl ToString) -> Self {
         self.jobs_env.push((format!("HOLDFAST_JOBS__{key}"), value.to_string()));
+        self
+    }
+
+    /// `SECTION__KEY`, without the service's prefix.
+    pub fn locks_env(mut self, key: &str, value: impl ToString) -> Self {
+        self.locks_env.push((format!("HOLDFAST_LOCKS__{key}"), value.to_string()));
         self
     }
 
@@ -98,12 +112,14 @@ impl StackBuilder {
         std::fs::write(&jobs_config, &self.jobs_config)?;
         let mut stack = Stack {
             jobs: Vec::new(),
+            locks: Vec::new(),
             relays: Vec::new(),
             tokens: Tokens::new()?,
             event_key: rand::rng().sample_iter(Alphanumeric).take(48).map(char::from).collect(),
             jobs_config,
             _directory: directory,
             jobs_env: self.jobs_env,
+            locks_env: self.locks_env,
             relay_env: self.relay_env,
             database,
             sentinels,
@@ -113,6 +129,9 @@ impl StackBuilder {
         };
         for _ in 0..self.jobs {
             stack.jobs.push(stack.start_jobs()?);
+        }
+        for _ in 0..self.locks {
+            stack.locks.push(stack.start_locks()?);
         }
         for _ in 0..self.relays {
             stack.relays.push(stack.start_relay()?);
@@ -135,9 +154,23 @@ impl JobsInstance {
     }
 }
 
+/// One locks service.
+pub struct LocksInstance {
+    pub process: Process,
+    pub grpc_port: u16,
+}
+
+impl LocksInstance {
+    /// For a gRPC channel.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.grpc_port)
+    }
+}
+
 /// A running platform. Fields are dropped, and so ended, in their order: services before what they stand on.
 pub struct Stack {
     pub jobs: Vec<JobsInstance>,
+    pub locks: Vec<LocksInstance>,
     pub relays: Vec<Process>,
     pub tokens: Tokens,
     /// Signs stream entries, under [`Stack::EVENT_KEY_ID`].
@@ -145,6 +178,7 @@ pub struct Stack {
     jobs_config: PathBuf,
     _directory: Directory,
     jobs_env: Vec<(String, String)>,
+    locks_env: Vec<(String, String)>,
     relay_env: Vec<(String, String)>,
     pub database: Database,
     /// Of a stack with [`StackBuilder::sentinels`].
@@ -166,10 +200,12 @@ impl Stack {
             patroni: false,
             sentinels: false,
             jobs: 1,
+            locks: 0,
             relays: 1,
             jobs_config: JOBS_CONFIG.to_owned(),
             // Tests submit as people, and not at the pace of people.
             jobs_env: vec![("HOLDFAST_JOBS__RATES__USERS_PER_MINUTE".to_owned(), "0".to_owned())],
+            locks_env: Vec::new(),
             relay_env: Vec::new(),
         }
     }
@@ -197,7 +233,8 @@ impl Stack {
 
     /// Waits until every process that runs is ready.
     pub async fn ready(&self) -> Result<()> {
-        let processes = self.jobs.iter().map(|jobs| &jobs.process).chain(&self.relays);
+        let jobs = self.jobs.iter().map(|jobs| &jobs.process);
+        let processes = jobs.chain(self.locks.iter().map(|locks| &locks.process)).chain(&self.relays);
         let running = processes.filter(|process| process.pid().is_some());
         try_join_all(running.map(|process| process.ready(READY_WITHIN))).await?;
         Ok(())
@@ -218,6 +255,21 @@ impl Stack {
             .env("HOLDFAST_JOBS__AUTH__AUDIENCE", AUDIENCE)
             .env("HOLDFAST_JOBS__AUTH__KEYS_FILE", self.tokens.key_set().display());
         Ok(JobsInstance { process: Process::start(spec).context("the jobs service")?, grpc_port })
+    }
+
+    /// Starts one more locks service without waiting for it; it is the caller's.
+    pub fn start_locks(&self) -> Result<LocksInstance> {
+        let grpc_port = free_port()?;
+        let spec = service("locks", &self.locks_env)?
+            .env("HOLDFAST_LOCKS__GRPC__LISTEN", format!("127.0.0.1:{grpc_port}"))
+            .env("HOLDFAST_LOCKS__DATABASE__APP_URL", self.database.url(Role::LocksApp).expose())
+            .env("HOLDFAST_LOCKS__DATABASE__TASK_URL", self.database.url(Role::LocksTask).expose())
+            .env("HOLDFAST_LOCKS__REDIS__URL", self.redis_url())
+            .env("HOLDFAST_LOCKS__REDIS__PREFIX", Self::REDIS_PREFIX)
+            .env("HOLDFAST_LOCKS__AUTH__ISSUER", ISSUER)
+            .env("HOLDFAST_LOCKS__AUTH__AUDIENCE", AUDIENCE)
+            .env("HOLDFAST_LOCKS__AUTH__KEYS_FILE", self.tokens.key_set().display());
+        Ok(LocksInstance { process: Process::start(spec).context("the locks service")?, grpc_port })
     }
 
     /// Starts one more relay without waiting for it; it is the caller's.

@@ -34,9 +34,12 @@ const TWINS: &[Twin] = &[
     Twin { patch: "relay-order", tests: "relays::", says: "order:" },
     Twin { patch: "dependencies", tests: "dags::", says: "order:" },
     Twin { patch: "watch", tests: "watches::", says: "gap:" },
+    Twin { patch: "lock-fence", tests: "locks_linear::", says: "token went back:" },
+    Twin { patch: "lock-expiry", tests: "locks_linear::", says: "double grant:" },
+    Twin { patch: "lock-order", tests: "locks_order::", says: "inversion:" },
 ];
 
-const BINARIES: [&str; 2] = ["holdfast-jobs", "holdfast-relay"];
+const BINARIES: [&str; 3] = ["holdfast-jobs", "holdfast-locks", "holdfast-relay"];
 const RUNS_MAX: u64 = 3;
 
 fn main() -> Result<()> {
