@@ -29,7 +29,10 @@ build: ## Build every binary for development
 
 .PHONY: test
 test: servers build ## Run every test that does not take minutes, against servers that the tests start themselves
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked $(TEST_TARGETS)
+
+# Which test programs `test` runs, as cargo's flags; all where empty.
+TEST_TARGETS ?=
 
 .PHONY: test-pgbouncer
 test-pgbouncer: servers build ## Run the same tests with every service behind PgBouncer in transaction mode (1.21 or later, installed if need be)
@@ -45,7 +48,7 @@ test-system: servers build ## Run the system tests for longer (Patroni's failove
 	tests/twins/run
 
 .PHONY: bench
-bench: servers has-npm bench-build ## Measure everything but soak and growth and write docs/benchmarks.md (some 40 minutes; one experiment: target/release/bench NAME)
+bench: servers has-npm has-pip bench-build ## Measure everything but soak and growth and write docs/benchmarks.md (about an hour; one experiment: target/release/bench NAME)
 	"$(BUILT)/release/bench" all
 
 .PHONY: bench-long
@@ -59,12 +62,17 @@ SOAK_MINUTES ?= 10
 
 .PHONY: bench-build
 bench-build:
-	$(CARGO) build --release --locked -p holdfast-jobs -p holdfast-relay -p holdfast-benches
+	$(CARGO) build --release --locked -p holdfast-jobs -p holdfast-locks -p holdfast-relay -p holdfast-benches
 
 # Two of the queues that `bench` runs beside ours are packages for Node.js.
 .PHONY: has-npm
 has-npm:
 	@command -v npm >/dev/null || { echo "npm is needed for the queues beside ours: apt-get install npm" >&2; exit 1; }
+
+# etcd, which `bench` runs beside our locks, is in a package for Python.
+.PHONY: has-pip
+has-pip:
+	@python3 -m pip --version >/dev/null || { echo "pip is needed for the locks beside ours: apt-get install python3-pip" >&2; exit 1; }
 
 .PHONY: lint
 lint: servers ## Check formatting, lints, the contracts, that the metadata of queries is what the migrations say, and what may come in

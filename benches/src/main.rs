@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    experiments::{Plan, e2e, floor, get_job, growth, peers as beside, pickup, profile, relay, soak, submit},
+    experiments::{Plan, e2e, floor, get_job, growth, locks, peers as beside, pickup, profile, relay, soak, submit},
     load::Timing,
     results::Results,
 };
@@ -32,7 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Cli {
     #[command(subcommand)]
     experiment: Experiment,
-    /// 5 s of warm-up and 10 s of window: shows that an experiment works, not how fast anything is. Its results do not
+    /// 5 s of warm-up and 10 s of window, and fewer of them for locks: shows that an experiment works, not how fast anything is. Its results do not
     /// replace published ones.
     #[arg(long, global = true)]
     quick: bool,
@@ -94,6 +94,15 @@ enum Experiment {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Locks taken, given back, handed over and kept, beside etcd and a lock in Redis. Needs pip and the registries of packages.
+    Locks {
+        /// Each runs everything once, in turn; medians of them are published. 3, quickly 1.
+        #[arg(long)]
+        rounds: Option<usize>,
+        /// Rows that the journal is filled up with; 1,000,000, quickly 20,000.
+        #[arg(long)]
+        journal_rows: Option<i64>,
+    },
     /// All of the above, each in a process of its own, then the tables.
     All,
     /// A steady load for many minutes: the last one beside the first.
@@ -138,6 +147,15 @@ async fn run(cli: Cli) -> Result<()> {
         Experiment::Floor => floor::run(&plan).await,
         Experiment::Profile => profile::run(&plan).await,
         Experiment::Peers { only } => beside::run(&plan, only.as_deref()).await,
+        Experiment::Locks { rounds, journal_rows } => {
+            let extent = if cli.quick { locks::Extent::QUICK } else { locks::Extent::FULL };
+            let rounds = rounds.unwrap_or(extent.rounds);
+            locks::run(
+                &plan,
+                locks::Extent { rounds, journal_rows: journal_rows.unwrap_or(extent.journal_rows), ..extent },
+            )
+            .await
+        }
         Experiment::All => all().await,
         Experiment::Soak { minutes, rate } => soak::run(&plan, minutes, rate).await,
         Experiment::Growth { jobs } if !jobs.is_empty() => growth::run(&plan, &jobs).await,
@@ -149,6 +167,9 @@ async fn run(cli: Cli) -> Result<()> {
 
 fn plan(cli: &Cli) -> Plan {
     let (warm_up_s, window_s) = match cli.experiment {
+        // Some thirty runs a round.
+        Experiment::Locks { .. } if cli.quick => (1, 2),
+        Experiment::Locks { .. } => (2, 6),
         _ if cli.quick => (5, 10),
         // Fourteen runs, one after the other.
         Experiment::Peers { .. } => (15, 30),
@@ -171,7 +192,7 @@ fn plan(cli: &Cli) -> Plan {
 async fn all() -> Result<()> {
     let program = std::env::current_exe()?;
     let flags: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "all").collect();
-    let mut steps = vec!["floor", "submit", "e2e", "pickup", "get", "relay", "profile", "peers"];
+    let mut steps = vec!["floor", "submit", "e2e", "pickup", "get", "relay", "profile", "peers", "locks"];
     // Quick figures are not for the page.
     if !flags.iter().any(|flag| flag == "--quick") {
         steps.push("docs");

@@ -3,7 +3,11 @@
 //! Everything that costs time in production is on: fsync, synchronous commits, row-level security, token checks, metrics.
 //! Raised are the depth and outbox limits alone, so that no experiment measures a refusal.
 
-use std::time::Duration;
+mod locks;
+
+pub use locks::LockStack;
+
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use holdfast_caller::{
@@ -109,19 +113,7 @@ impl Stack {
     }
 
     pub async fn start_relay(&mut self) -> Result<()> {
-        let key = self.directory.path().join("event-key");
-        std::fs::write(&key, "a key of thirty-two bytes or more")?;
-        let http_port = free_port()?;
-        let variable = |key: &str| format!("HOLDFAST_RELAY__{key}");
-        let spec = ProcessSpec::new("holdfast-relay", "holdfast-relay")
-            .http_port(http_port)
-            .env(variable("HTTP__LISTEN"), format!("127.0.0.1:{http_port}"))
-            .env(variable("DATABASE__URL"), self.database.url(Login::Relay).expose())
-            .env(variable("REDIS__URL"), self.redis.url())
-            .env(variable("REDIS__PREFIX"), PREFIX)
-            .env(variable("SIGNING__KEY_FILE"), key.display())
-            .env(variable("SIGNING__KEY_ID"), "bench-1");
-        self.relay = Some(Process::start_ready(spec, READY_WITHIN).await?);
+        self.relay = Some(relay(self.directory.path(), &self.database, &self.redis).await?);
         Ok(())
     }
 
@@ -146,10 +138,7 @@ impl Stack {
     }
 
     pub async fn redis_version(&self) -> Result<String> {
-        let info = std::process::Command::new("redis-server").arg("--version").output()?;
-        let text = String::from_utf8_lossy(&info.stdout).into_owned();
-        let version = text.split_whitespace().find_map(|word| word.strip_prefix("v="));
-        Ok(version.context("redis-server names no version")?.to_owned())
+        redis_version()
     }
 
     /// Entries of all shards' streams together.
@@ -163,6 +152,30 @@ impl Stack {
         }
         Ok(entries)
     }
+}
+
+async fn relay(directory: &Path, database: &Database, redis: &Redis) -> Result<Process> {
+    let key = directory.join("event-key");
+    std::fs::write(&key, "a key of thirty-two bytes or more")?;
+    let http_port = free_port()?;
+    let variable = |key: &str| format!("HOLDFAST_RELAY__{key}");
+    let spec = ProcessSpec::new("holdfast-relay", "holdfast-relay")
+        .http_port(http_port)
+        .env(variable("HTTP__LISTEN"), format!("127.0.0.1:{http_port}"))
+        .env(variable("DATABASE__URL"), database.url(Login::Relay).expose())
+        .env(variable("REDIS__URL"), redis.url())
+        .env(variable("REDIS__PREFIX"), PREFIX)
+        .env(variable("SIGNING__KEY_FILE"), key.display())
+        .env(variable("SIGNING__KEY_ID"), "bench-1");
+    Process::start_ready(spec, READY_WITHIN).await
+}
+
+/// Of the server that is started here.
+pub fn redis_version() -> Result<String> {
+    let info = std::process::Command::new("redis-server").arg("--version").output()?;
+    let text = String::from_utf8_lossy(&info.stdout).into_owned();
+    let version = text.split_whitespace().find_map(|word| word.strip_prefix("v="));
+    Ok(version.context("redis-server names no version")?.to_owned())
 }
 
 /// A server of the same settings, with nothing in it.

@@ -5,6 +5,7 @@ pub mod fill;
 pub mod floor;
 pub mod get_job;
 pub mod growth;
+pub mod locks;
 pub mod observe;
 pub mod peers;
 pub mod pickup;
@@ -29,6 +30,7 @@ pub const PROFILE: &str = "profile";
 pub const PEERS: &str = "peers";
 pub const SOAK: &str = "soak";
 pub const GROWTH: &str = "growth";
+pub const LOCKS: &str = "locks";
 
 pub fn e2e_name(running_per_project: u32) -> String {
     format!("e2e-{running_per_project}")

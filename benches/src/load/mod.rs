@@ -4,7 +4,9 @@
 //! know how old it is. Both sides are one process: there is one clock.
 
 mod board;
+pub mod lockers;
 mod pace;
+pub mod pairs;
 mod submitter;
 mod tag;
 mod workers;

@@ -8,7 +8,7 @@ use holdfast_testkit::Database;
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-/// `SHOW` of each, through the login of the jobs service.
+/// `SHOW` of each, through the login of the service.
 const SETTINGS: [&str; 9] = [
     "fsync",
     "synchronous_commit",
@@ -27,7 +27,7 @@ pub struct Conditions {
     pub role: String,
     pub settings: BTreeMap<String, String>,
     pub unlogged_tables: i64,
-    /// Tables of schema jobs with forced row-level security, partitions not counted, and those without.
+    /// Tables of the service's schema with forced row-level security, partitions not counted, and those without.
     pub tables_with_row_security: i64,
     pub tables_without_row_security: Vec<String>,
     /// Sessions of the service while it ran, by role.
@@ -35,8 +35,13 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// Of the jobs service.
     pub async fn look(database: &Database) -> Result<Self> {
-        let role = Role::JobsApp;
+        Self::look_at(database, Role::JobsApp, "jobs").await
+    }
+
+    /// Of the service with this login and schema.
+    pub async fn look_at(database: &Database, role: Role, schema: &str) -> Result<Self> {
         let mut session = PgConnection::connect(database.url(role).expose()).await?;
         let settings = settings(&mut session).await?;
         session.close().await?;
@@ -45,8 +50,9 @@ impl Conditions {
             sqlx::query_scalar("SELECT count(*) FROM pg_class WHERE relpersistence = 'u'").fetch_one(admin).await?;
         let tables: Vec<(String, bool)> = sqlx::query_as(
             "SELECT relname::text, relrowsecurity AND relforcerowsecurity FROM pg_class
-             WHERE relnamespace = 'jobs'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname",
+             WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname",
         )
+        .bind(schema)
         .fetch_all(admin)
         .await?;
         let sessions: Vec<(String, i64)> = sqlx::query_as(

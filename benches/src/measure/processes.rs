@@ -12,6 +12,7 @@ use crate::stack::Stack;
 #[serde(rename_all = "lowercase")]
 pub enum Program {
     Jobs,
+    Locks,
     Relay,
     Postgres,
     Redis,
@@ -22,6 +23,7 @@ impl Program {
     pub fn name(self) -> &'static str {
         match self {
             Self::Jobs => "holdfast-jobs",
+            Self::Locks => "holdfast-locks",
             Self::Relay => "holdfast-relay",
             Self::Postgres => "PostgreSQL (all processes, shared memory counted once)",
             Self::Redis => "Redis",
@@ -42,9 +44,14 @@ pub type Snapshot = BTreeMap<Program, Usage>;
 
 /// Of the stack's processes and ourselves.
 pub fn snapshot(stack: &Stack) -> Result<Snapshot> {
+    let (jobs, relay) = stack.pids();
+    snapshot_of([(Program::Jobs, jobs), (Program::Relay, relay)])
+}
+
+/// Of these services, of the servers that we have started, and ourselves.
+pub fn snapshot_of<const N: usize>(services: [(Program, Option<u32>); N]) -> Result<Snapshot> {
     let own = std::process::id();
     let all = table()?;
-    let (jobs, relay) = stack.pids();
     let mut found = BTreeMap::new();
     let mut add = |program, pids: Vec<u32>| -> Result<()> {
         let mut sum = Usage { rss_kib: 0, cpu_ticks: 0 };
@@ -60,8 +67,9 @@ pub fn snapshot(stack: &Stack) -> Result<Snapshot> {
         Ok(())
     };
     add(Program::Client, vec![own])?;
-    add(Program::Jobs, jobs.into_iter().collect())?;
-    add(Program::Relay, relay.into_iter().collect())?;
+    for (program, pid) in services {
+        add(program, pid.into_iter().collect())?;
+    }
     add(Program::Redis, children(&all, own, "redis-server"))?;
     let postmasters = children(&all, own, "postgres");
     let backends = postmasters.iter().flat_map(|pid| children(&all, *pid, "postgres")).collect::<Vec<_>>();

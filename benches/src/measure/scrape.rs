@@ -1,4 +1,5 @@
-//! The look-ups of the jobs service as it counts them itself: `jobs_query_ms` on /metrics.
+//! Times as a service counts them itself, in histograms on /metrics: look-ups of the jobs service, transactions of the locks
+//! service.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QueryTimes {
+    /// What the histogram's label says.
     pub query: String,
     /// Upper bounds in milliseconds and how many took no longer, as Prometheus counts; without the infinite one.
     pub buckets: Vec<(f64, u64)>,
@@ -13,14 +15,19 @@ pub struct QueryTimes {
     pub sum_ms: f64,
 }
 
+/// Statements of the jobs service.
 pub fn query_times(page: &str) -> Vec<QueryTimes> {
+    histograms(page, "jobs_query_ms", "query")
+}
+
+/// Of a metric with one label.
+pub fn histograms(page: &str, metric: &str, by: &str) -> Vec<QueryTimes> {
     let mut found = BTreeMap::<String, QueryTimes>::new();
     for line in page.lines() {
-        let Some((series, value)) = line.strip_prefix("jobs_query_ms_").and_then(|line| line.rsplit_once(' ')) else {
-            continue;
-        };
+        let series = line.strip_prefix(metric).and_then(|line| line.strip_prefix('_'));
+        let Some((series, value)) = series.and_then(|line| line.rsplit_once(' ')) else { continue };
         let Some((kind, labels)) = series.split_once('{') else { continue };
-        let Some(query) = label(labels, "query") else { continue };
+        let Some(query) = label(labels, by).filter(|_| ["count", "sum", "bucket"].contains(&kind)) else { continue };
         let times = found.entry(query.to_owned()).or_insert_with(|| QueryTimes {
             query: query.to_owned(),
             buckets: Vec::new(),
@@ -88,6 +95,13 @@ jobs_pickup_ms_count 3
         let [times] = &query_times(PAGE)[..] else { panic!("one query") };
         assert_eq!((times.query.as_str(), times.count, times.mean_ms()), ("job_by_id", 100, 0.405));
         assert_eq!((times.under_ms(0.5), times.under_ms(0.95), times.under_ms(0.999)), (Some(0.5), Some(1.0), None));
+    }
+
+    #[test]
+    fn a_metric_and_its_label_are_named() {
+        let page = PAGE.replace("jobs_query_ms", "locks_batch_ms").replace("query=", "kind=");
+        assert_eq!(histograms(&page, "locks_batch_ms", "kind")[0].count, 100);
+        assert_eq!((histograms(&page, "locks_batch", "kind"), query_times(&page)), (vec![], vec![]));
     }
 
     #[test]

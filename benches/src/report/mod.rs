@@ -1,6 +1,7 @@
 //! Writes the tables of docs/benchmarks.md from the result files. The prose around them is people's; what stands between
 //! `<!-- bench:NAME -->` and `<!-- /bench -->` is replaced.
 
+mod locks;
 mod long;
 mod peers;
 mod tables;

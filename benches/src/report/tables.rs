@@ -6,14 +6,18 @@ use anyhow::{Result, bail};
 use serde::de::DeserializeOwned;
 
 use super::{
+    locks::{
+        hand_over_table, heartbeats_table, pairs_table, processes_table as locks_processes_table, settings_table,
+        targets,
+    },
     long::{growth_metrics_table, growth_table, soak_table, soak_tables_table},
     peers::{batches_table, best_others, peers_settings, peers_table},
     text::{head, ms, per_s, thousands},
 };
 use crate::{
     experiments::{
-        FLOOR, GET_JOB, GROWTH, PEERS, PICKUP, PROFILE, RELAY, SOAK, SUBMIT, e2e, e2e_name, floor, get_job, growth,
-        peers as beside, pickup, profile, relay, soak, submit,
+        FLOOR, GET_JOB, GROWTH, LOCKS, PEERS, PICKUP, PROFILE, RELAY, SOAK, SUBMIT, e2e, e2e_name, floor, get_job,
+        growth, locks, peers as beside, pickup, profile, relay, soak, submit,
     },
     measure::{
         conditions::WriteRates,
@@ -44,6 +48,11 @@ pub fn table(results: &Results, name: &str) -> Result<String> {
         "soak-tables" => of(results, SOAK, soak_tables_table),
         "growth" => of(results, GROWTH, growth_table),
         "growth-metrics" => of(results, GROWTH, growth_metrics_table),
+        "locks" => of(results, LOCKS, pairs_table),
+        "locks-hand-over" => of(results, LOCKS, hand_over_table),
+        "locks-heartbeats" => of(results, LOCKS, heartbeats_table),
+        "locks-processes" => of(results, LOCKS, locks_processes_table),
+        "locks-settings" => of(results, LOCKS, settings_table),
         other => bail!("there is no table {other}"),
     }
 }
@@ -97,6 +106,10 @@ fn summary(results: &Results) -> Result<String> {
         "1.3 or less",
         growth.map(|ratio| format!("{ratio:.2}")),
     );
+    let locks = results.read::<locks::Measured>(LOCKS)?.map(|record| record.measured).unwrap_or_default();
+    for (what, target, measured) in targets(&locks) {
+        row(&what, target, measured);
+    }
     Ok(text)
 }
 
