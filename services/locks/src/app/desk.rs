@@ -19,7 +19,7 @@ use crate::store::board::{Wanted, board_load, board_lock, board_persist, heads_c
 /// How many names of heads an instance remembers to be there.
 const KNOWN_HEADS_MAX: usize = 100_000;
 
-/// The batch job behind [`App::order_of_business`].
+/// The batch job behind [`App::command`].
 pub struct Desk {
     core: Arc<Core>,
     /// Heads that are there: those that were committed, and are never deleted.

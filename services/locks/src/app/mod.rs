@@ -57,7 +57,7 @@ pub struct Limits {
     pub ttl: Duration,
     /// The longest that a request may ask for.
     pub ttl_max: Duration,
-    /// How long after the latest renewal nobody else is granted, as a share of the time to live: stale_after / ttl.
+    /// How long after the grant, or the latest renewal, nobody else is granted, for the default time to live; longer in proportion for a longer one.
     pub stale_after: Duration,
     pub renewals_max: i32,
     pub require_mirror: bool,

@@ -79,10 +79,6 @@ impl<'a> Board<'a> {
         Self { order, now, heads, leases, changes: Changes::default() }
     }
 
-    pub fn now(&self) -> Time {
-        self.now
-    }
-
     pub fn changes(&self) -> &Changes {
         &self.changes
     }
@@ -251,9 +247,12 @@ impl<'a> Board<'a> {
 
     fn is_takeable(&self, name: &Name, by: LeaseId) -> bool {
         let head = &self.heads[name];
-        head.lease_id.is_none()
-            && matches!(head.queue, Queue::Empty | Queue::First(_))
-            && !matches!(head.queue, Queue::First(first) if first != by)
+        let is_next = match head.queue {
+            Queue::Empty => true,
+            Queue::First(first) => first == by,
+            Queue::Unknown => false,
+        };
+        head.lease_id.is_none() && is_next
     }
 
     fn stale_holder(&self, name: &Name) -> Option<LeaseId> {
