@@ -229,10 +229,9 @@ fn the_outbox_ring_turns() -> Result<()> {
         let emptied =
             "SELECT count(*) FROM locks.outbox_ring WHERE emptied_at > (SELECT min(created_at) FROM locks.outbox)";
         let turned =
-            || async { sqlx::query_scalar::<_, i64>(emptied).fetch_one(admin).await.is_ok_and(|slots| slots == 15) };
+            || async { sqlx::query_scalar::<_, i64>(emptied).fetch_one(admin).await.is_ok_and(|slots| slots >= 15) };
         eventually(turned, SOON).await?;
-        let kept = "SELECT count(*) FROM locks.outbox AS event JOIN locks.outbox_ring AS ring USING (slot) \
-                    WHERE event.published_at IS NULL AND (ring.emptied_at IS NULL OR ring.emptied_at < event.created_at)";
+        let kept = "SELECT count(*) FROM locks.outbox WHERE published_at IS NULL";
         assert_eq!(sqlx::query_scalar::<_, i64>(kept).fetch_one(admin).await?, 1);
         Ok(())
     })

@@ -73,7 +73,7 @@ impl Api {
 
     /// A stream that holds a lease, from its first message on.
     pub async fn hold(&self, first: pb::hold_lock_request::Message) -> Result<Hold, Status> {
-        Hold::open(LockServiceClient::new(self.channel.clone()), |stream| self.request(stream), first).await
+        Hold::open(self.channel.clone(), |stream| self.request(stream), first).await
     }
 
     pub async fn watch(&self, resource: pb::Resource) -> Result<Watch, Status> {

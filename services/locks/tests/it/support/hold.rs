@@ -2,32 +2,44 @@
 
 use std::time::Duration;
 
+use futures::{Stream, StreamExt as _, stream};
 use holdfast_proto::locks::v1 as pb;
+use http_body_util::{BodyStream, StreamBody};
 use pb::hold_lock_request::{Heartbeat, Message as In};
 use pb::hold_lock_response::{Granted, Lost, Message as Out};
 use pb::lock_service_client::LockServiceClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
+use tower::ServiceExt as _;
 
 const NEXT_WITHIN: Duration = Duration::from_secs(60);
 
-/// Dropped, it is a call that is cut: the client resets it.
+/// Dropped, it is a call that is cut: the client resets it. A sender that is dropped alone would be a half-close.
 pub struct Hold {
+    cut: CancellationToken,
     requests: Option<mpsc::Sender<pb::HoldLockRequest>>,
     responses: Streaming<pb::HoldLockResponse>,
 }
 
 impl Hold {
     pub(super) async fn open(
-        mut client: LockServiceClient<Channel>,
+        channel: Channel,
         request: impl FnOnce(ReceiverStream<pb::HoldLockRequest>) -> Request<ReceiverStream<pb::HoldLockRequest>>,
         first: In,
     ) -> Result<Self, Status> {
         let (requests, stream) = mpsc::channel(64);
-        let responses = client.hold_lock(request(ReceiverStream::new(stream))).await?.into_inner();
-        let hold = Self { requests: Some(requests), responses };
+        let cut = CancellationToken::new();
+        let until = cut.clone();
+        let channel = channel.map_request(move |request: http::Request<Body>| {
+            request.map(|body| Body::new(StreamBody::new(reset_at(until.clone(), BodyStream::new(body)))))
+        });
+        let responses =
+            LockServiceClient::new(channel).hold_lock(request(ReceiverStream::new(stream))).await?.into_inner();
+        let hold = Self { cut, requests: Some(requests), responses };
         hold.say(first).await;
         Ok(hold)
     }
@@ -87,4 +99,25 @@ impl Hold {
         while self.next().await?.is_some() {}
         Ok(())
     }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.cut.cancel();
+    }
+}
+
+/// The frames of a request, which is reset once the token is cancelled.
+fn reset_at<S: Stream<Item = Result<F, Status>> + Unpin, F>(
+    cut: CancellationToken,
+    frames: S,
+) -> impl Stream<Item = Result<F, Status>> {
+    stream::unfold((cut, frames), |(cut, mut frames)| async move {
+        let frame = tokio::select! {
+            biased;
+            () = cut.cancelled() => Some(Err(Status::cancelled("cut"))),
+            frame = frames.next() => frame,
+        };
+        frame.map(|frame| (frame, (cut, frames)))
+    })
 }
