@@ -102,6 +102,9 @@ enum Experiment {
         /// Rows that the journal is filled up with; 1,000,000, quickly 20,000.
         #[arg(long)]
         journal_rows: Option<i64>,
+        /// Ours alone: each crowd once, with what its transactions, statements and programs took. Writes nothing.
+        #[arg(long)]
+        inside: bool,
     },
     /// All of the above, each in a process of its own, then the tables.
     All,
@@ -147,7 +150,8 @@ async fn run(cli: Cli) -> Result<()> {
         Experiment::Floor => floor::run(&plan).await,
         Experiment::Profile => profile::run(&plan).await,
         Experiment::Peers { only } => beside::run(&plan, only.as_deref()).await,
-        Experiment::Locks { rounds, journal_rows } => {
+        Experiment::Locks { inside: true, .. } => locks::inside(&plan).await,
+        Experiment::Locks { rounds, journal_rows, inside: false } => {
             let extent = if cli.quick { locks::Extent::QUICK } else { locks::Extent::FULL };
             let rounds = rounds.unwrap_or(extent.rounds);
             locks::run(

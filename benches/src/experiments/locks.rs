@@ -132,8 +132,7 @@ pub struct Heartbeats {
 pub async fn run(plan: &Plan, extent: Extent) -> Result<()> {
     ensure!(extent.rounds > 0 && extent.journal_rows > 0, "a round and a row at least");
     let programs = LockPrograms::install().await?;
-    let mut run =
-        Run { timing: plan.timing, extent, round: 0, settings: Vec::new(), cells: Vec::new(), heartbeats: Vec::new() };
+    let mut run = Run::new(plan.timing, extent);
     let mut conditions = None;
     for round in 1..=extent.rounds {
         run.round = round;
@@ -167,6 +166,32 @@ pub async fn run(plan: &Plan, extent: Extent) -> Result<()> {
     plan.results.write(LOCKS, conditions.context("there was no round")?, Some(redis_version()?), measured)
 }
 
+/// Where the time of ours goes, printed.
+pub async fn inside(plan: &Plan) -> Result<()> {
+    let mut run = Run::new(plan.timing, Extent::QUICK);
+    let stack = LockStack::start(0).await?;
+    let idle = processes(&stack)?;
+    for crowd in APART.into_iter().chain([CONTENDED, HOT]) {
+        let cell = run.our_cell(&stack, System::Holdfast, crowd, &idle).await?;
+        let seen = cell.ours.clone().context("ours says what it did")?;
+        let calls = cell.times.pairs_per_s * plan.timing.window.as_secs_f64() * 2.0;
+        run.push(cell);
+        for times in seen.transactions.iter().chain(&seen.statements) {
+            let QueryTimes { query, count, sum_ms, .. } = times;
+            println!(
+                "    {query:<14} {count:>6}, {:.2} ms each, {:.0} us a call",
+                sum_ms / *count as f64,
+                sum_ms * 1000.0 / calls
+            );
+        }
+        for ProgramUse { program, cores, .. } in &seen.processes {
+            let us = cores * plan.timing.window.as_secs_f64() * 1e6 / calls;
+            println!("    {program:?}: {cores:.2} cores, {us:.0} us a call");
+        }
+    }
+    Ok(())
+}
+
 /// The rows of a journal that has been written for a while, and the heads of its resources.
 async fn fill(admin: &PgPool, journal_rows: i64) -> Result<()> {
     let leases = (journal_rows + 1) / 2;
@@ -193,6 +218,10 @@ struct Run {
 }
 
 impl Run {
+    fn new(timing: Timing, extent: Extent) -> Self {
+        Self { timing, extent, round: 0, settings: Vec::new(), cells: Vec::new(), heartbeats: Vec::new() }
+    }
+
     async fn ours(&mut self, stack: &LockStack, system: System) -> Result<()> {
         self.set(system, concat!("holdfast ", env!("CARGO_PKG_VERSION")).to_owned(), || {
             serde_json::json!({
