@@ -1,8 +1,11 @@
 //! One handle for each kind of access, each over a pool and a login of its own. The third, for lists, is in read.rs.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, pool::PoolConnection, raw_sql};
 use tokio::time::{sleep, timeout, timeout_at};
 
 use crate::{
@@ -23,6 +26,67 @@ impl AppDb {
     /// Begins in one trip. Past `deadline` the server cancels whatever statement of the transaction is running.
     pub async fn begin(&self, scope: &TenantScope, deadline: Option<Instant>) -> Result<Tx, DbError> {
         self.0.begin_scoped("BEGIN", scope, deadline).await
+    }
+
+    /// Reads in one trip, by a function of the database that sets its scope itself and waits for no lock. Answers the connection as well, for what
+    /// is to be written after the look: no transaction is open in it.
+    pub async fn look<L: Statement>(&self, look: &L) -> Result<(L::Answer, Looked), DbError> {
+        let (read, loan) = self.0.on_a_live_connection(look, self.0.write_time_max()).await?;
+        Ok((read, Looked { loan, write_time_max: self.0.write_time_max() }))
+    }
+
+    /// As [`Looked::write`], on a connection of which nobody knows whether it still stands.
+    pub async fn write<W: Statement>(&self, write: &W) -> Result<W::Answer, DbError> {
+        let loan = Loan::new(self.0.pool.acquire().await?);
+        Looked { loan, write_time_max: self.0.write_time_max() }.write(write).await
+    }
+}
+
+/// One statement with its values.
+pub trait Statement: Sync {
+    type Answer: Send;
+
+    fn run(&self, connection: &mut PgConnection) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
+}
+
+struct Begin(String);
+
+impl Statement for Begin {
+    type Answer = ();
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        raw_sql(AssertSqlSafe(self.0.clone())).execute(connection).await.map(drop)
+    }
+}
+
+/// A connection in which something was looked at. Dropped, it is closed.
+pub struct Looked {
+    loan: Loan,
+    write_time_max: Duration,
+}
+
+impl Looked {
+    /// Writes in one trip, by a function of the database that sets its scope itself: a transaction by itself. Fails as [`DbError::AmbiguousCommit`] where
+    /// the connection was lost, or fell silent, before the answer.
+    pub async fn write<W: Statement>(mut self, write: &W) -> Result<W::Answer, DbError> {
+        match timeout(self.write_time_max, write.run(&mut self.loan)).await {
+            Ok(Ok(answer)) => {
+                self.loan.give_back();
+                Ok(answer)
+            }
+            Ok(Err(error)) => {
+                if !connection_is_lost(&error) {
+                    self.loan.give_back();
+                }
+                Err(DbError::from_commit(error))
+            }
+            Err(silent) => Err(DbError::AmbiguousCommit(Arc::new(no_answer(silent)))),
+        }
+    }
+
+    /// Where there is nothing to write.
+    pub fn give_back(self) {
+        self.loan.give_back();
     }
 }
 
@@ -115,6 +179,11 @@ impl Pool {
         deadline.map_or(ends, |deadline| deadline.min(ends))
     }
 
+    /// Half of the whole: who waits for the whole is then told that it was the COMMIT that was not answered.
+    fn write_time_max(&self) -> Duration {
+        self.transaction_time_max / 2
+    }
+
     pub(crate) fn transaction_time_max(&self) -> Duration {
         self.transaction_time_max
     }
@@ -150,17 +219,26 @@ impl Pool {
         timeout_at(ends.into(), begin).await.map_err(|_| DbError::DeadlinePassed)?
     }
 
-    /// A restart of PostgreSQL breaks every idle connection of the pool at once, and only BEGIN finds out. Nothing has
+    async fn begin_on_a_live_connection(&self, statement: String) -> Result<Tx, DbError> {
+        let ((), loan) = self.on_a_live_connection(&Begin(statement), SILENT_AFTER).await?;
+        Ok(Tx::begun(loan, self.write_time_max()))
+    }
+
+    /// A restart of PostgreSQL breaks every idle connection of the pool at once, and only the first statement finds out. Nothing has
     /// happened yet at that point, so it is tried again, at most once for each connection the pool can have held.
     ///
     /// sqlx waits for a server that refuses connections or starts, as long as one may wait for a connection. PgBouncer
     /// accepts them meanwhile and ends them when they are used: it is waited for here, as long.
-    async fn begin_on_a_live_connection(&self, statement: String) -> Result<Tx, DbError> {
+    async fn on_a_live_connection<F: Statement>(
+        &self,
+        first: &F,
+        within: Duration,
+    ) -> Result<(F::Answer, Loan), DbError> {
         let (waits_until, mut broken) = (Instant::now() + self.acquire_timeout, 0);
         loop {
             let error = match self.pool.acquire().await {
-                Ok(connection) => match self.begin_on(connection, statement.clone()).await {
-                    Ok(tx) => return Ok(tx),
+                Ok(connection) => match self.first_on(connection, first, within).await {
+                    Ok(done) => return Ok(done),
                     Err(error) => error,
                 },
                 Err(error) if pooler_has_no_server(&error) => error,
@@ -177,15 +255,22 @@ impl Pool {
         }
     }
 
-    /// What swallowed the answer on one connection swallows it on the others that stood at the time: they are closed
-    /// unasked, or each would cost somebody the same wait.
-    async fn begin_on(&self, connection: PoolConnection<Postgres>, statement: String) -> Result<Tx, sqlx::Error> {
-        // Half of the whole: who waits for the whole is then told that it was the COMMIT that was not answered.
-        let begin = Tx::begin(connection, statement, self.transaction_time_max / 2);
-        timeout(SILENT_AFTER, begin).await.unwrap_or_else(|silent| {
-            self.close_idle();
-            Err(no_answer(silent))
-        })
+    /// Cut off on its way, it closes the connection: whether a transaction is open in it nobody knows. What swallowed the answer on one connection
+    /// swallows it on the others that stood at the time: they are closed unasked, or each would cost somebody the same wait.
+    async fn first_on<F: Statement>(
+        &self,
+        connection: PoolConnection<Postgres>,
+        first: &F,
+        within: Duration,
+    ) -> Result<(F::Answer, Loan), sqlx::Error> {
+        let mut loan = Loan::new(connection);
+        match timeout(within, first.run(&mut loan)).await {
+            Ok(answer) => Ok((answer?, loan)),
+            Err(silent) => {
+                self.close_idle();
+                Err(no_answer(silent))
+            }
+        }
     }
 
     fn close_idle(&self) {

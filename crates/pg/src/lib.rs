@@ -6,7 +6,8 @@
 //! ([`DbError`]), calls gathered into one commit ([`coalescer`]), leadership of background tasks ([`leadership`]) and
 //! the schemas' migrations ([`migrate`]).
 //!
-//! Promises: no statement of a tenant-scoped handle runs outside a transaction that has a scope; a scope ends with its
+//! Promises: no statement of a tenant-scoped handle runs outside a transaction that has a scope, but the functions of the database that set one
+//! themselves ([`AppDb::look`], [`Looked::write`]); a scope ends with its
 //! transaction; a caller that goes away leaves no transaction open; a lost connection is noticed when a transaction
 //! begins and replaced there, so that a restart of PostgreSQL is seen only by the calls that were running; a server that
 //! goes silent without closing its connections costs each call a bounded time and no pool a connection.
@@ -29,7 +30,7 @@ mod tx;
 
 pub use config::{DatabaseUrl, PoolConfig};
 pub use error::DbError;
-pub use handle::{AppDb, TaskDb};
+pub use handle::{AppDb, Looked, Statement, TaskDb};
 pub use read::{ReadDb, ReadTx};
 pub use role::Role;
 pub use scope::{EmptyScope, TenantScope};

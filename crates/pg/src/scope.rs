@@ -31,8 +31,9 @@ impl TenantScope {
         &self.0
     }
 
-    /// The value of `holdfast.tenants`. Safe inside an SQL literal: a tenant id holds neither quote nor comma.
-    pub(crate) fn setting(&self) -> String {
+    /// The value of `holdfast.tenants`, for a function of the database that sets it. Safe inside an SQL literal: a tenant id holds neither quote nor
+    /// comma.
+    pub fn setting(&self) -> String {
         self.0.iter().map(TenantId::as_str).collect::<Vec<_>>().join(",")
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, pool::PoolConnection, raw_sql};
+use sqlx::{PgConnection, raw_sql};
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
@@ -33,15 +33,9 @@ pub struct Tx {
 }
 
 impl Tx {
-    /// Cut off on its way, it closes the connection: whether a transaction is open in it nobody knows.
-    pub(crate) async fn begin(
-        connection: PoolConnection<Postgres>,
-        statement: String,
-        commit_time_max: Duration,
-    ) -> Result<Self, sqlx::Error> {
-        let mut loan = Loan::new(connection);
-        raw_sql(AssertSqlSafe(statement)).execute(&mut *loan).await?;
-        Ok(Self { loan: Some(loan), commit_time_max })
+    /// BEGIN was answered.
+    pub(crate) fn begun(loan: Loan, commit_time_max: Duration) -> Self {
+        Self { loan: Some(loan), commit_time_max }
     }
 
     /// Fails as [`DbError::AmbiguousCommit`] where the connection was lost, or fell silent, before the answer.
