@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use anyhow::{Result, ensure};
 use holdfast_ids::TenantId;
 use holdfast_pg::Role as Login;
-use holdfast_testkit::{Database, Postgres};
+use holdfast_testkit::{Database, Loss, Postgres, Proxy};
 use pb::JobState;
 use pb::batch_submit_jobs_result::Outcome;
 use tonic::Status;

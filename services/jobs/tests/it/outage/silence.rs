@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use holdfast_pg::Role as Login;
-use holdfast_testkit::{Database, Postgres};
+use holdfast_testkit::{Database, Postgres, Proxy};
 use pb::JobState;
 
 use super::postgres::{Callers, Work, converged, every_call_is_refused, is_away, readiness, under_calls};

@@ -1,7 +1,6 @@
 //! What the tests are written with. Tests that share a stack keep apart by tenants of their own.
 
 mod api;
-mod proxy;
 pub mod raw;
 mod requests;
 pub mod rows;
@@ -23,7 +22,6 @@ use tokio::runtime::Runtime;
 use tonic::Status;
 
 pub use api::Api;
-pub use proxy::{Loss, Proxy};
 pub use requests::*;
 pub use session::WorkSession;
 pub use watch::{Watch, watch_job, watch_project};

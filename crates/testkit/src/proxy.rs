@@ -1,9 +1,11 @@
-//! A proxy in front of PostgreSQL, or of its PgBouncer, that loses a COMMIT, once, when it is told to, or swallows whatever connections carry.
+//! A proxy in front of PostgreSQL, or of its PgBouncer, that loses a COMMIT, or a statement that is a transaction by itself, once, when it is told
+//! to, or swallows whatever connections carry.
 //!
 //! It reads the protocol message by message and changes none of them. What it can do is end a connection at the one
 //! moment that a test cannot hit from outside, between the server's commit and the client's knowing of it; and what a
 //! network does that loses packets: nothing comes through any more, and neither side is told.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -17,15 +19,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
+const COMMIT: &str = "COMMIT";
 /// Larger than any message of these tests; a length beyond it is not PostgreSQL speaking.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What is lost, together with its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// The COMMIT on its way to the server: nothing happened.
+    /// The command on its way to the server: nothing happened.
     Command,
-    /// The answer to the COMMIT: it happened.
+    /// The answer to it: it happened.
     Answer,
 }
 
@@ -36,8 +39,9 @@ pub struct Proxy {
     _accepting: AbortOnDropHandle<()>,
 }
 
-#[derive(Default)]
 struct Plan {
+    /// What is lost: a COMMIT, or the statement that holds this text.
+    writes: &'static str,
     next: Mutex<Option<Loss>>,
     lost: AtomicUsize,
     /// Connections so far; each has a number by which it is older than others.
@@ -55,8 +59,20 @@ impl Plan {
 impl Proxy {
     /// In front of the server on this port; lets everything pass.
     pub async fn start(server: u16) -> Result<Self> {
+        Self::of(server, COMMIT).await
+    }
+
+    /// Likewise, where transactions are single statements that hold this text.
+    pub async fn of(server: u16, writes: &'static str) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let (port, plan) = (listener.local_addr()?.port(), Arc::new(Plan::default()));
+        let plan = Plan {
+            writes,
+            next: Mutex::default(),
+            lost: AtomicUsize::default(),
+            connections: AtomicU64::default(),
+            silent_below: AtomicU64::default(),
+        };
+        let (port, plan) = (listener.local_addr()?.port(), Arc::new(plan));
         let accepting = tokio::spawn(accept(listener, server, plan.clone()));
         Ok(Self { server, port, plan, _accepting: AbortOnDropHandle::new(accepting) })
     }
@@ -66,7 +82,7 @@ impl Proxy {
         url.expose().replace(&format!(":{}/", self.server), &format!(":{}/", self.port))
     }
 
-    /// The next COMMIT that comes by is lost, whosever it is.
+    /// The next one that comes by is lost, whosever it is.
     pub fn lose(&self, loss: Loss) {
         *self.plan.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(loss);
     }
@@ -135,6 +151,8 @@ impl Relay {
     }
 
     async fn requests(&self, from: &mut From, to: &mut To) -> io::Result<()> {
+        // Prepared under these names, to be bound again and again.
+        let mut prepared = HashSet::new();
         // The first message alone has no kind.
         let mut message = body(from).await?;
         loop {
@@ -146,7 +164,7 @@ impl Relay {
             let kind = from.read_u8().await?;
             message = vec![kind];
             message.extend(body(from).await?);
-            if is_commit(&message) {
+            if is_write(&message, self.plan.writes, &mut prepared) {
                 match self.plan.take() {
                     Some(Loss::Command) => {
                         self.plan.lost.fetch_add(1, Ordering::Release);
@@ -164,10 +182,13 @@ impl Relay {
             let kind = from.read_u8().await?;
             let rest = body(from).await?;
             self.passes().await;
-            // CommandComplete. The server says so once the transaction is durable.
-            if kind == b'C' && &rest[4..] == b"COMMIT\0" && self.loses_answer.load(Ordering::Acquire) {
-                self.plan.lost.fetch_add(1, Ordering::Release);
-                return Ok(());
+            if self.loses_answer.load(Ordering::Acquire) {
+                // ReadyForQuery. The server says so once the transaction is durable.
+                if kind == b'Z' {
+                    self.plan.lost.fetch_add(1, Ordering::Release);
+                    return Ok(());
+                }
+                continue;
             }
             to.write_u8(kind).await?;
             to.write_all(&rest).await?;
@@ -199,13 +220,27 @@ async fn body(from: &mut From) -> io::Result<Vec<u8>> {
     Ok(body)
 }
 
-/// A Query, or a Parse of a nameless or named statement, that says COMMIT.
-fn is_commit(message: &[u8]) -> bool {
+/// A Query that says so, or a Bind of a statement that does.
+fn is_write(message: &[u8], writes: &str, prepared: &mut HashSet<Vec<u8>>) -> bool {
     let content = &message[5..];
-    let text = match message[0] {
-        b'Q' => content.split(|byte| *byte == 0).next(),
-        b'P' => content.split(|byte| *byte == 0).nth(1),
-        _ => None,
+    let mut texts = content.split(|byte| *byte == 0);
+    let says_so = |text: &[u8]| match String::from_utf8_lossy(text) {
+        text if writes == COMMIT => text.trim().eq_ignore_ascii_case(COMMIT),
+        text => text.contains(writes),
     };
-    text.is_some_and(|text| text.trim_ascii().eq_ignore_ascii_case(b"COMMIT"))
+    match message[0] {
+        b'Q' => texts.next().is_some_and(says_so),
+        b'P' => {
+            let name = texts.next().unwrap_or_default().to_vec();
+            if texts.next().is_some_and(says_so) {
+                prepared.insert(name);
+            } else {
+                prepared.remove(&name);
+            }
+            false
+        }
+        // Behind the portal's name.
+        b'B' => texts.nth(1).is_some_and(|name| prepared.contains(name)),
+        _ => false,
+    }
 }
