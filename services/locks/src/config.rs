@@ -185,7 +185,7 @@ pub struct BatchesConfig {
 
 impl Default for BatchesConfig {
     fn default() -> Self {
-        Self { items_max: 256, board_lanes: 2, renewal_lanes: 2 }
+        Self { items_max: 256, board_lanes: 1, renewal_lanes: 2 }
     }
 }
 

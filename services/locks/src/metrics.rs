@@ -116,8 +116,8 @@ pub(crate) fn transaction_retried() {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Query {
     BoardLock,
-    BoardLoad,
-    BoardPersist,
+    BoardLook,
+    BoardWrite,
     Renew,
     See,
 }
@@ -126,8 +126,8 @@ impl Query {
     fn as_str(self) -> &'static str {
         match self {
             Self::BoardLock => "board_lock",
-            Self::BoardLoad => "board_load",
-            Self::BoardPersist => "board_persist",
+            Self::BoardLook => "board_look",
+            Self::BoardWrite => "board_write",
             Self::Renew => "renew",
             Self::See => "see",
         }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::waiting::Seat;
+use super::waiting::{HandedOver, Seat};
 use super::{App, Asking, Time, authorise};
 use crate::domain::board::system;
 use crate::domain::command::{Cause, Command, Outcome};
@@ -185,6 +185,9 @@ impl Attempt {
         let mut step = Step::Ask;
         let mut stale = 0;
         loop {
+            if let Some(HandedOver { lease, now, asked }) = seat.handed_over() {
+                return Ok(Granted { lease, replayed: false, now, asked });
+            }
             let asked = Instant::now();
             let outcome = match self.app.command(self.command(step, lease_id)).await {
                 Ok(outcome) => outcome,
@@ -216,7 +219,10 @@ impl Attempt {
                     let later = self.facts.names().skip_while(|name| *name != standing).skip(1);
                     seat.stand(lease_id, standing.clone(), place, later);
                     step = Step::Claim;
-                    self.stand(seat, None).await?;
+                    match self.stand(seat, None).await {
+                        Err(End::Kept(fault)) => return self.claim_at_last(lease_id, fault).await,
+                        stood => stood?,
+                    }
                 }
                 Outcome::Stale { lease_id: over } if stale < STALE_MAX => {
                     stale += 1;
@@ -245,6 +251,15 @@ impl Attempt {
                     return Err(End::Refused(Fault::dependency_down("postgres", lost)));
                 }
             }
+        }
+    }
+
+    /// Before a place is kept for another instance: somebody may just have handed it what it waits for.
+    async fn claim_at_last(&self, lease_id: LeaseId, fault: Fault) -> Result<Granted, End> {
+        let asked = Instant::now();
+        match self.app.command(self.command(Step::Claim, lease_id)).await {
+            Ok(Outcome::Granted { lease, replayed, now }) => Ok(Granted { lease: *lease, replayed, now, asked }),
+            _ => Err(End::Kept(fault)),
         }
     }
 

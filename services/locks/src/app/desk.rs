@@ -1,29 +1,55 @@
-//! Commands of many callers in one transaction: their resources are locked, each command is carried out in turn on what the ones before left, and all of it
-//! commits at once.
+//! Commands of many callers at once: what they need is looked at, or remembered, each command is carried out in turn on what the ones before left, and
+//! what it comes to is written in one transaction, where nothing has moved meanwhile. No transaction is open, and no row is locked, while it is
+//! decided. Where something has moved, it is all done again on a look, and at last under lock.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Instant;
 
 use holdfast_fault::Fault;
+use holdfast_ids::LeaseId;
 use holdfast_pg::coalescer::BatchJob;
-use holdfast_pg::{TenantScope, Tx};
+use holdfast_pg::{DbError, Statement as _, TenantScope};
 
-use super::{App, Core, blames_an_item, retrying};
+use super::memory::{Memory, is_proven};
+use super::waiting::HandedOver;
+use super::{App, Core, TRIES, blames_an_item};
+use crate::domain::Time;
 use crate::domain::board::{Board, Changes};
 use crate::domain::command::{Command, Outcome};
-use crate::domain::resource::Name;
+use crate::domain::order::Order;
 use crate::metrics;
-use crate::store::StoreError;
-use crate::store::board::{Wanted, board_load, board_lock, board_persist, heads_create};
-
-/// How many names of heads an instance remembers to be there.
-const KNOWN_HEADS_MAX: usize = 100_000;
+use crate::store::board::{Look, Seen, SeenRow, Wanted, Write, board_lock};
+use crate::store::{EncodeEvent, StoreError};
 
 /// The batch job behind [`App::command`].
 pub struct Desk {
     core: Arc<Core>,
-    /// Heads that are there: those that were committed, and are never deleted.
-    known: Mutex<HashSet<Name>>,
+    memory: Memory,
+}
+
+/// On what commands are decided. Each is surer than the one before, and takes longer.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// On what was written last, as far as that goes.
+    Remembered,
+    Looked,
+    Locked,
+}
+
+/// What commands came to.
+struct Done {
+    outcomes: Vec<Outcome>,
+    changes: Changes,
+    handed_over: Vec<HandedOver>,
+}
+
+impl Way {
+    fn surer(self) -> Self {
+        match self {
+            Self::Remembered => Self::Looked,
+            Self::Looked | Self::Locked => Self::Locked,
+        }
+    }
 }
 
 impl App {
@@ -35,78 +61,182 @@ impl App {
 
 impl Desk {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, known: Mutex::default() }
+        Self { core, memory: Memory::default() }
     }
 
-    async fn run_once(&self, commands: &[Command]) -> Result<(Vec<Outcome>, Changes), StoreError> {
-        let wanted = Wanted::of(commands);
-        let tenants = commands.iter().map(Command::tenant_id);
-        let mut tx = self.core.app_db.begin(&TenantScope::new(tenants)?, None).await?;
-        let new = self.unknown(&wanted);
-        if !new.is_empty() {
-            heads_create(&mut tx, &new.iter().collect::<Vec<_>>()).await?;
+    /// Again where something moved meanwhile. And once more where nobody knows whether it was written: nothing can be written twice, since a write moves what it
+    /// was decided on, and every command finds what it has come to before.
+    async fn run_until_done(&self, commands: &[Command], wanted: &Wanted) -> Result<Done, StoreError> {
+        let mut way = if wanted.under_lock { Way::Locked } else { Way::Remembered };
+        let (mut tries, mut unknown) = (0, false);
+        loop {
+            tries += 1;
+            let error = match self.core.app_db.bounded(self.run_once(commands, wanted, way)).await {
+                Ok(done) => {
+                    if unknown {
+                        self.tell_again(commands);
+                    }
+                    return Ok(done);
+                }
+                Err(error) => error,
+            };
+            self.memory.forget(wanted);
+            match error {
+                StoreError::Db(DbError::Conflict(_) | DbError::LockTimeout(_)) | StoreError::Raced if tries < TRIES => {
+                    way = way.surer();
+                }
+                StoreError::Db(DbError::AmbiguousCommit(_)) if !unknown => unknown = true,
+                error => {
+                    self.core.waiters.wake_all();
+                    return Err(error);
+                }
+            }
+            metrics::transaction_retried();
         }
-        let decided = self.decide(tx, &wanted, commands).await;
-        match &decided {
-            Ok(_) => self.remember(new),
-            // A head that was there may not be any more: the database is another one.
-            Err(_) => self.forget(&wanted),
-        }
-        decided
     }
 
-    async fn decide(
-        &self,
-        mut tx: Tx,
-        wanted: &Wanted,
-        commands: &[Command],
-    ) -> Result<(Vec<Outcome>, Changes), StoreError> {
-        let Some(mut locked) = board_lock(&mut tx, wanted).await? else {
-            tx.rollback().await?;
-            return Ok((commands.iter().map(nothing_there).collect(), Changes::default()));
+    /// What the write may have come to of which nobody heard: somebody was handed over what it freed, or has lost a lease. They look.
+    fn tell_again(&self, commands: &[Command]) {
+        self.core.waiters.wake_all();
+        for lease_id in commands.iter().filter_map(Command::lease_id) {
+            self.core.tell_revoked(lease_id);
+        }
+    }
+
+    async fn run_once(&self, commands: &[Command], wanted: &Wanted, way: Way) -> Result<Done, StoreError> {
+        let scope = TenantScope::new(commands.iter().map(Command::tenant_id))?;
+        let look = Look { scope: &scope, wanted, judges: self.judges() };
+        let (order, asked) = (self.core.order(), Instant::now());
+        let decided = match way {
+            Way::Remembered => match self.remembered(&order, &look, commands, asked).await? {
+                Some(decided) => decided,
+                None => self.looked(&order, &look, commands, asked).await?,
+            },
+            Way::Looked => self.looked(&order, &look, commands, asked).await?,
+            Way::Locked => self.locked(&order, &look, commands, asked).await?,
         };
-        let judges = self.core.signs.may_judge(self.core.limits.instance_ttl);
-        let leases = board_load(&mut tx, wanted, &mut locked, judges).await?;
-        let order = self.core.order();
-        let mut board = Board::new(&order, locked.now, locked.heads, leases);
-        if wanted.leases.iter().any(|(lease_id, tenant_id)| !board.has_heads_of(tenant_id, *lease_id)) {
-            return Err(StoreError::Raced);
+        self.memory.remember(&decided.board, wanted);
+        Ok(decided.done())
+    }
+
+    /// One trip. None where it takes a look.
+    async fn remembered<'a>(
+        &self,
+        order: &'a Order,
+        look: &Look<'_>,
+        commands: &[Command],
+        asked: Instant,
+    ) -> Result<Option<Decided<'a>>, StoreError> {
+        let Some(seen) = self.memory.recall(commands) else { return Ok(None) };
+        let mut decided = self.decide(order, seen, commands, asked);
+        let Some(write) = decided.write(look, self.core.encode) else { return Ok(None) };
+        if !decided.outcomes.iter().all(is_proven) {
+            return Ok(None);
         }
-        let outcomes = commands.iter().map(|command| board.run(command)).collect();
-        if !board.changes().is_empty() {
-            board_persist(&mut tx, &board, self.core.encode).await?;
+        let written_at = self.core.app_db.write(&write).await?;
+        decided.written_at = Some(written_at.ok_or(StoreError::Raced)?);
+        Ok(Some(decided))
+    }
+
+    /// Two trips.
+    async fn looked<'a>(
+        &self,
+        order: &'a Order,
+        look: &Look<'_>,
+        commands: &[Command],
+        asked: Instant,
+    ) -> Result<Decided<'a>, StoreError> {
+        let (rows, looked) = self.core.app_db.look(look).await?;
+        let mut decided = self.decide(order, self.read(look, rows)?, commands, asked);
+        let Some(write) = decided.write(look, self.core.encode) else {
+            looked.give_back();
+            return Ok(decided);
+        };
+        let written_at = looked.write(&write).await?;
+        decided.written_at = Some(written_at.ok_or(StoreError::Raced)?);
+        Ok(decided)
+    }
+
+    /// Five trips, and others wait.
+    async fn locked<'a>(
+        &self,
+        order: &'a Order,
+        look: &Look<'_>,
+        commands: &[Command],
+        asked: Instant,
+    ) -> Result<Decided<'a>, StoreError> {
+        let mut tx = self.core.app_db.begin(look.scope, None).await?;
+        board_lock(&mut tx, look.wanted).await?;
+        let rows = look.run(&mut tx).await?;
+        let mut decided = self.decide(order, self.read(look, rows)?, commands, asked);
+        if let Some(write) = decided.write(look, self.core.encode) {
+            // Not written where a command names a lease that came to be after its heads were looked up: they are not all locked.
+            let written_at = write.run(&mut tx).await?;
+            decided.written_at = Some(written_at.ok_or(StoreError::Raced)?);
         }
-        // New heads are worth keeping by themselves.
         tx.commit().await?;
-        Ok((outcomes, board.into_changes()))
+        Ok(decided)
     }
 
-    fn unknown(&self, wanted: &Wanted) -> Vec<Name> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.names.iter().filter(|name| !known.contains(*name)).cloned().collect()
+    fn read(&self, look: &Look<'_>, rows: Vec<SeenRow>) -> Result<Seen, StoreError> {
+        let seen = Seen::read(look.wanted, rows)?;
+        self.memory.clock_read(seen.now);
+        Ok(seen)
     }
 
-    fn remember(&self, names: Vec<Name>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + names.len() > KNOWN_HEADS_MAX {
-            known.clear();
+    fn judges(&self) -> bool {
+        self.core.signs.may_judge(self.core.limits.instance_ttl)
+    }
+
+    /// Carries out the commands, and hands what they freed over to those who wait for it through this instance: whether their callers are still there
+    /// is known only here.
+    fn decide<'a>(&self, order: &'a Order, seen: Seen, commands: &[Command], asked: Instant) -> Decided<'a> {
+        let Seen { now, heads, leases } = seen;
+        let known = leases.keys().copied().collect();
+        let mut board = Board::new(order, now, heads, leases);
+        let outcomes = commands.iter().map(|command| board.run(command)).collect();
+        let mut handed_over = Vec::new();
+        for name in board.changes().freed.clone() {
+            let next = board.next(&name).filter(|lease| self.core.waiters.stands(lease.facts.lease_id, lease.call_id));
+            let Some(claim) = next.map(Command::claim) else { continue };
+            if let Outcome::Granted { lease, now, .. } = board.run(&claim) {
+                handed_over.push(HandedOver { lease: *lease, now, asked });
+            }
         }
-        known.extend(names);
-    }
-
-    fn forget(&self, wanted: &Wanted) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for name in &wanted.names {
-            known.remove(name);
-        }
+        Decided { now, known, board, outcomes, handed_over, written_at: None }
     }
 }
 
-/// Of a command on a lease that has no resources any more.
-fn nothing_there(command: &Command) -> Outcome {
-    match command {
-        Command::Expire { .. } | Command::Abandon { .. } | Command::Reject { .. } => Outcome::Nothing,
-        _ => Outcome::Gone,
+/// What is to be done once it is written.
+struct Decided<'a> {
+    now: Time,
+    /// The leases that were seen.
+    known: Vec<LeaseId>,
+    board: Board<'a>,
+    outcomes: Vec<Outcome>,
+    handed_over: Vec<HandedOver>,
+    written_at: Option<Time>,
+}
+
+impl Decided<'_> {
+    /// None where nothing changes.
+    fn write<'b>(&'b self, look: &Look<'b>, encode: EncodeEvent) -> Option<Write<'b>> {
+        let Self { now, known, board, .. } = self;
+        let write = Write { scope: look.scope, wanted: look.wanted, now: *now, known, board, encode };
+        (!board.changes().is_empty()).then_some(write)
+    }
+
+    /// How long a lease holds is counted from the write on, not from when it was decided.
+    fn done(mut self) -> Done {
+        if let Some(written_at) = self.written_at {
+            for outcome in &mut self.outcomes {
+                if let Outcome::Granted { now, .. } = outcome {
+                    *now = written_at;
+                }
+            }
+            self.handed_over.iter_mut().for_each(|grant| grant.now = written_at);
+        }
+        Done { outcomes: self.outcomes, changes: self.board.into_changes(), handed_over: self.handed_over }
     }
 }
 
@@ -125,8 +255,12 @@ impl BatchJob for Desk {
     }
 
     async fn run(&self, commands: &[Command]) -> Result<Vec<Result<Outcome, StoreError>>, StoreError> {
-        let transaction = retrying(&self.core.app_db, || self.run_once(commands));
-        let (outcomes, changes) = metrics::batch("board", transaction).await?;
+        let wanted = Wanted::of(commands);
+        let done = metrics::batch("board", self.run_until_done(commands, &wanted)).await;
+        let Done { outcomes, changes, handed_over } = done?;
+        for grant in handed_over {
+            self.core.waiters.hand_over(grant);
+        }
         self.core.tell(&changes);
         Ok(outcomes.into_iter().map(Ok).collect())
     }
@@ -144,13 +278,17 @@ impl Core {
             self.hints.freed(name);
         }
         for lease_id in &changes.ended {
-            // No receiver is no failure: nobody holds a session here.
-            let _ = self.revoked.send(*lease_id);
-            self.hints.revoked(*lease_id);
+            self.tell_revoked(*lease_id);
         }
         for entry in &changes.entries {
             self.hints.changed(&entry.name);
         }
         self.mirror.ended(&changes.entries);
+    }
+
+    fn tell_revoked(&self, lease_id: LeaseId) {
+        // No receiver is no failure: nobody holds a session here.
+        let _ = self.revoked.send(lease_id);
+        self.hints.revoked(lease_id);
     }
 }

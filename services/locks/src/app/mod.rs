@@ -5,6 +5,7 @@ pub mod authorise;
 pub mod desk;
 pub mod end;
 pub mod fence;
+mod memory;
 pub mod read;
 pub mod renew;
 pub mod signs;
@@ -132,12 +133,14 @@ impl App {
     }
 }
 
+/// How often a transaction is run that loses against others.
+const TRIES: usize = 5;
+
 /// Runs a transaction within its time, and again where it lost against another one: nothing of it was done.
 pub(crate) async fn retrying<T, F>(db: &AppDb, mut transaction: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    const TRIES: usize = 5;
     for _ in 1..TRIES {
         match db.bounded(transaction()).await {
             Err(StoreError::Db(DbError::Conflict(_)) | StoreError::Raced) => metrics::transaction_retried(),

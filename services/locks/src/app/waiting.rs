@@ -1,14 +1,28 @@
-//! Who waits through this instance: woken when what it waits for may be free. A wake-up is a hint, and may be for nothing; the board decides.
+//! Who waits through this instance: woken when what it waits for may be free. A wake-up is a hint, and may be for nothing; the board decides. What was
+//! granted to somebody where another one gave it back is handed over.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use holdfast_ids::LeaseId;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::domain::Time;
+use crate::domain::lease::Lease;
 use crate::domain::resource::Name;
 use crate::metrics;
+
+/// A grant to somebody who waits.
+#[derive(Debug)]
+pub struct HandedOver {
+    pub lease: Lease,
+    /// By the database's clock.
+    pub now: Time,
+    /// Before it was granted.
+    pub asked: Instant,
+}
 
 /// All of an instance's waiters.
 #[derive(Debug, Default)]
@@ -17,10 +31,17 @@ pub struct Waiters(Arc<Mutex<Lines>>);
 #[derive(Debug, Default)]
 struct Lines {
     /// By the resource in whose queue they stand, in the order of their places. Place 0: it is not known yet whether and where it stands.
-    by_name: HashMap<Name, BTreeMap<(i64, Uuid), Arc<Notify>>>,
-    by_lease: HashMap<LeaseId, HashMap<Uuid, Arc<Notify>>>,
+    by_name: HashMap<Name, BTreeMap<(i64, Uuid), Arc<Wake>>>,
+    by_lease: HashMap<LeaseId, HashMap<Uuid, Arc<Wake>>>,
     /// Calls that attend to a wait, or may come to one.
     calls: HashSet<Uuid>,
+}
+
+/// How a call is reached while it stands.
+#[derive(Debug, Default)]
+struct Wake {
+    notify: Notify,
+    handed_over: Mutex<Option<HandedOver>>,
 }
 
 /// A call's place among them; given up when it is dropped.
@@ -30,7 +51,7 @@ pub struct Seat {
     call_id: Uuid,
     lease_id: Option<LeaseId>,
     stands: Vec<(Name, i64)>,
-    wake: Arc<Notify>,
+    wake: Arc<Wake>,
 }
 
 impl Waiters {
@@ -65,12 +86,27 @@ impl Waiters {
 
     pub fn wake(&self, lease_id: LeaseId) {
         if let Some(calls) = self.lines().by_lease.get(&lease_id) {
-            calls.values().for_each(|wake| wake.notify_one());
+            calls.values().for_each(|wake| wake.notify.notify_one());
         }
     }
 
     pub fn wake_all(&self) {
-        self.lines().by_lease.values().flat_map(HashMap::values).for_each(|wake| wake.notify_one());
+        self.lines().by_lease.values().flat_map(HashMap::values).for_each(|wake| wake.notify.notify_one());
+    }
+
+    /// Whether this call stands there for this lease.
+    pub fn stands(&self, lease_id: LeaseId, call_id: Uuid) -> bool {
+        self.lines().by_lease.get(&lease_id).is_some_and(|calls| calls.contains_key(&call_id))
+    }
+
+    /// To the call that it was granted to. Where that one has gone meanwhile, it is about to give it back.
+    pub fn hand_over(&self, grant: HandedOver) {
+        let lines = self.lines();
+        let calls = lines.by_lease.get(&grant.lease.facts.lease_id);
+        if let Some(wake) = calls.and_then(|calls| calls.get(&grant.lease.call_id)) {
+            *wake.handed_over.lock().unwrap_or_else(PoisonError::into_inner) = Some(grant);
+            wake.notify.notify_one();
+        }
     }
 
     /// Whether there is such a call.
@@ -88,14 +124,14 @@ impl Waiters {
     }
 }
 
-fn wake_first(line: &BTreeMap<(i64, Uuid), Arc<Notify>>) {
+fn wake_first(line: &BTreeMap<(i64, Uuid), Arc<Wake>>) {
     let mut first = None;
     for ((place, _), wake) in line {
         // Of one place there may be two calls, of which one goes on in the other's place.
         if first.is_some_and(|first| first != *place) {
             break;
         }
-        wake.notify_one();
+        wake.notify.notify_one();
         first = Some(*place).filter(|place| *place > 0);
     }
 }
@@ -147,7 +183,12 @@ impl Seat {
     }
 
     pub async fn woken(&self) {
-        self.wake.notified().await;
+        self.wake.notify.notified().await;
+    }
+
+    /// What it was granted while it stood.
+    pub fn handed_over(&self) -> Option<HandedOver> {
+        self.wake.handed_over.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -1,8 +1,9 @@
 //! The resources of one transaction, those who have them and those who wait: commands are carried out on it one by one, and what they changed
 //! is written at once.
 //!
-//! The heads of all resources that the commands name are locked when it is loaded, so that nobody else moves them. Of a queue
-//! it knows the first that is alive, and no more: behind it, once it has gone, somebody may stand.
+//! What it shows is one moment. It is written only where all of its heads are as they were then. So every command that changes a lease moves a
+//! head of what that lease is about, be it by its turn alone; and whoever changes a lease has all of its heads on the board. Of a queue it knows the first that is alive, and no
+//! more: behind it, once it has gone, somebody may stand.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::Time;
 use super::command::{Cause, Command, Outcome, Unattended};
 use super::entry::{Entry, What};
+use super::head::{Head, Queue};
 use super::lease::{Facts, Held, Lease, Owner, State, Waiting};
 use super::order::Order;
 use super::resource::{Name, Resource};
@@ -19,32 +21,10 @@ use super::resource::{Name, Resource};
 /// Between two events about stale tokens of one resource.
 const REJECTIONS_APART_MS: i64 = 1000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Queue {
-    Empty,
-    /// First of those that are alive.
-    First(LeaseId),
-    /// The first has gone; whether another stands behind it was not looked at.
-    Unknown,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// The highest token ever given; 0 before the first.
-    pub fence: i64,
-    /// Of its latest event.
-    pub version: i64,
-    /// Places ever given in its queue.
-    pub places: i64,
-    pub lease_id: Option<LeaseId>,
-    pub rejected_at: Option<Time>,
-    pub queue: Queue,
-}
-
 #[derive(Debug)]
 pub struct Board<'a> {
     order: &'a Order,
-    /// By the database's clock, read after the heads were locked.
+    /// By the database's clock.
     now: Time,
     heads: BTreeMap<Name, Head>,
     /// Every lease that a command names, that holds one of the heads or stands first in line for it, and all of the owners that ask.
@@ -92,15 +72,31 @@ impl<'a> Board<'a> {
         &self.heads[name]
     }
 
+    pub fn heads(&self) -> impl Iterator<Item = (&Name, &Head)> {
+        self.heads.iter()
+    }
+
+    pub fn leases(&self) -> impl Iterator<Item = &Lease> {
+        self.leases.values()
+    }
+
+    /// The turn of a head once the board is written. It is never behind the clock, as tokens are not: none that a restored backup has lost comes
+    /// again.
+    pub fn next_turn(&self, name: &Name, head: &Head) -> i64 {
+        match self.changes.heads.contains(name) {
+            true => (head.turn + 1).max(self.now.timestamp_micros()),
+            false => head.turn,
+        }
+    }
+
     pub fn lease(&self, lease_id: LeaseId) -> Option<&Lease> {
         self.leases.get(&lease_id)
     }
 
-    /// Whether every head is here that this lease has or waits for: it is not where a command names a lease that came to be after the heads
-    /// were looked up. Of a lease that is another tenant's no head is needed: for this command there is no such lease.
-    pub fn has_heads_of(&self, tenant_id: &TenantId, lease_id: LeaseId) -> bool {
-        self.named(tenant_id, lease_id)
-            .is_none_or(|lease| lease.facts.names().all(|name| self.heads.contains_key(&name)))
+    /// Who is next for a resource that has become free, where every head is here that it takes to go on.
+    pub fn next(&self, name: &Name) -> Option<&Lease> {
+        let Head { lease_id: None, queue: Queue::First(first), .. } = self.heads.get(name)? else { return None };
+        self.leases.get(first).filter(|lease| lease.facts.names().all(|name| self.heads.contains_key(&name)))
     }
 
     fn named(&self, tenant_id: &TenantId, lease_id: LeaseId) -> Option<&Lease> {
@@ -113,7 +109,11 @@ impl<'a> Board<'a> {
                 self.acquire(facts, *call_id, *instance_id, *waits)
             }
             Command::Claim { tenant_id, lease_id, call_id } => self.claim(tenant_id, *lease_id, *call_id),
-            Command::Leave { owner, call_id, grant_too, cause, .. } => self.leave(owner, *call_id, *grant_too, cause),
+            Command::Leave { owner, names, call_id, grant_too, cause } => {
+                // Whatever is found: what the call may still be about to write is to come too late.
+                self.changes.heads.extend(names.iter().cloned());
+                self.leave(owner, *call_id, *grant_too, cause)
+            }
             Command::Release { reach, lease_id, cause } => match self.leases.get(lease_id) {
                 Some(lease)
                     if lease.held().is_some()
@@ -155,6 +155,10 @@ impl<'a> Board<'a> {
     }
 
     fn acquire(&mut self, facts: &Facts, call_id: Uuid, instance_id: InstanceId, waits: bool) -> Outcome {
+        if self.leases.contains_key(&facts.lease_id) {
+            // This very request, of which nobody knew whether it was written.
+            return self.claim(&facts.owner.tenant_id, facts.lease_id, call_id);
+        }
         if let Some(known) = self.known(facts) {
             return self.repeat(known, facts, call_id, instance_id, waits);
         }
@@ -218,6 +222,7 @@ impl<'a> Board<'a> {
         }
         let Some(lease) = self.leases.get_mut(&lease_id) else { return Outcome::Gone };
         lease.call_id = call_id;
+        self.changes.heads.extend(lease.facts.names());
         match &mut lease.state {
             State::Held(_) => {
                 self.changes.told_again.insert(lease_id);
@@ -248,7 +253,7 @@ impl<'a> Board<'a> {
     fn is_takeable(&self, name: &Name, by: LeaseId) -> bool {
         let head = &self.heads[name];
         let is_next = match head.queue {
-            Queue::Empty => true,
+            Queue::Empty | Queue::Dead => true,
             Queue::First(first) => first == by,
             Queue::Unknown => false,
         };
@@ -295,7 +300,7 @@ impl<'a> Board<'a> {
                 if waiting.place == 0 {
                     head.places += 1;
                     waiting.place = head.places;
-                    if head.queue == Queue::Empty {
+                    if matches!(head.queue, Queue::Empty | Queue::Dead) {
                         head.queue = Queue::First(lease_id);
                     }
                     self.changes.heads.insert(name.clone());
@@ -307,6 +312,7 @@ impl<'a> Board<'a> {
             if waiting.place != 0 {
                 head.queue = Queue::Unknown;
             }
+            self.changes.freed.remove(name);
             (waiting.standing, waiting.place) = (waiting.standing + 1, 0);
             self.changes.heads.insert(name.clone());
             self.changes.put.insert(lease_id);
@@ -387,8 +393,8 @@ impl<'a> Board<'a> {
             let (had, led) = (head.lease_id == Some(lease_id), head.queue == Queue::First(lease_id));
             if had {
                 head.lease_id = None;
-                self.changes.heads.insert(name.clone());
             }
+            self.changes.heads.insert(name.clone());
             if led {
                 self.head_mut(&name).queue = Queue::Unknown;
             }
@@ -478,4 +484,4 @@ pub fn system(task: &'static str) -> Cause {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

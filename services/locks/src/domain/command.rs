@@ -46,6 +46,12 @@ pub enum Command {
 }
 
 impl Command {
+    /// On behalf of the call that attends to a waiting lease.
+    pub fn claim(lease: &Lease) -> Self {
+        let tenant_id = lease.facts.owner.tenant_id.clone();
+        Self::Claim { tenant_id, lease_id: lease.facts.lease_id, call_id: lease.call_id }
+    }
+
     pub fn tenant_id(&self) -> &TenantId {
         match self {
             Self::Acquire { facts, .. } => &facts.owner.tenant_id,

@@ -3,6 +3,7 @@
 pub mod board;
 pub mod command;
 pub mod entry;
+pub mod head;
 pub mod lease;
 pub mod order;
 pub mod resource;

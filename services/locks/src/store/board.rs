@@ -1,19 +1,26 @@
-//! The board of a batch of commands: locked, loaded, and written back.
+//! The board of a batch of commands: looked at, and written where nothing has moved meanwhile, or under lock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use holdfast_events::shard_of;
 use holdfast_ids::{IdempotencyKey, LeaseId, TenantId};
-use holdfast_pg::Tx;
+use holdfast_pg::{Statement, TenantScope, Tx};
+use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::rows::{LeaseRow, corrupt, name};
+pub use super::rows::SeenRow;
+use super::rows::{Found, corrupt};
 use super::{EncodeEvent, StoreError};
 use crate::domain::Time;
-use crate::domain::board::{Board, Changes, Head, Queue};
+use crate::domain::board::{Board, Changes};
 use crate::domain::command::Command;
+use crate::domain::head::{Head, Queue};
 use crate::domain::lease::{Lease, Owner};
 use crate::domain::resource::Name;
 use crate::metrics::{self, Query};
+
+/// How long a write waits for locks: less than a client waits for the answer.
+const LOCK_WITHIN_MS: i32 = 1000;
 
 /// What the commands of a batch touch.
 #[derive(Debug, Default)]
@@ -24,6 +31,9 @@ pub struct Wanted {
     pub keys: BTreeSet<(Owner, IdempotencyKey)>,
     /// Leases that are to be ended because they are stale.
     pub expiring: BTreeSet<(LeaseId, TenantId)>,
+    /// Whether the commands are only carried out under lock: a heartbeat, which moves no head, must not come between the look at a lease and its
+    /// end as a stale one; and who leaves stands behind what the same call may still have under way.
+    pub under_lock: bool,
 }
 
 impl Wanted {
@@ -42,12 +52,14 @@ impl Wanted {
                 Command::Leave { owner, names, .. } => {
                     wanted.names.extend(names.iter().cloned());
                     wanted.owners.insert(owner.clone());
+                    wanted.under_lock = true;
                 }
                 Command::Reject { name, .. } => {
                     wanted.names.insert(name.clone());
                 }
                 Command::Expire { lease_id, tenant_id, .. } => {
                     wanted.expiring.insert((*lease_id, tenant_id.clone()));
+                    wanted.under_lock = true;
                 }
                 _ => {}
             }
@@ -77,6 +89,40 @@ impl Wanted {
     }
 }
 
+struct OwnerColumns {
+    tenants: Vec<String>,
+    actors: Vec<String>,
+    labels: Vec<String>,
+}
+
+impl OwnerColumns {
+    fn of(wanted: &Wanted) -> Self {
+        let owners = || wanted.owners.iter();
+        Self {
+            tenants: owners().map(|owner| owner.tenant_id.to_string()).collect(),
+            actors: owners().map(|owner| owner.actor_id.to_string()).collect(),
+            labels: owners().map(|owner| owner.label.to_string()).collect(),
+        }
+    }
+}
+
+struct KeyColumns {
+    tenants: Vec<String>,
+    actors: Vec<String>,
+    keys: Vec<String>,
+}
+
+impl KeyColumns {
+    fn of(wanted: &Wanted) -> Self {
+        let keys = || wanted.keys.iter();
+        Self {
+            tenants: keys().map(|(owner, _)| owner.tenant_id.to_string()).collect(),
+            actors: keys().map(|(owner, _)| owner.actor_id.to_string()).collect(),
+            keys: keys().map(|(_, key)| key.to_string()).collect(),
+        }
+    }
+}
+
 /// Names as the queries take them.
 #[derive(Debug, Default)]
 pub(super) struct NameColumns {
@@ -99,31 +145,18 @@ impl<'a> FromIterator<&'a Name> for NameColumns {
     }
 }
 
-/// Makes heads that are not there yet. Before anything is locked.
-pub async fn heads_create(tx: &mut Tx, names: &[&Name]) -> Result<(), StoreError> {
-    let names: NameColumns = names.iter().copied().collect();
-    let query = sqlx::query_file!(
+/// Locks all that the commands name, and makes heads that are not there yet: until the transaction ends nobody else writes them.
+pub async fn board_lock(tx: &mut Tx, wanted: &Wanted) -> Result<(), StoreError> {
+    let names: NameColumns = wanted.names.iter().collect();
+    let heads = sqlx::query_file!(
         "src/store/queries/heads_create.sql",
         &names.tenants,
         &names.projects,
         &names.classes,
         &names.keys
     );
-    query.execute(&mut **tx).await?;
-    Ok(())
-}
-
-/// Heads under lock, without their queues, and the time after the last lock. None where there is no head to lock.
-#[derive(Debug)]
-pub struct Locked {
-    pub heads: BTreeMap<Name, Head>,
-    pub now: Time,
-}
-
-pub async fn board_lock(tx: &mut Tx, wanted: &Wanted) -> Result<Option<Locked>, StoreError> {
-    let names: NameColumns = wanted.names.iter().collect();
-    let (lease_ids, tenants): (Vec<_>, Vec<_>) =
-        wanted.leases.iter().map(|(lease_id, tenant_id)| (lease_id.as_uuid(), tenant_id.to_string())).unzip();
+    heads.execute(&mut **tx).await?;
+    let (lease_ids, tenants) = lease_columns(&wanted.leases);
     let query = sqlx::query_file!(
         "src/store/queries/board_lock.sql",
         &names.tenants,
@@ -134,79 +167,90 @@ pub async fn board_lock(tx: &mut Tx, wanted: &Wanted) -> Result<Option<Locked>, 
         &tenants,
         &wanted.guards(),
     );
-    let rows = metrics::timed(Query::BoardLock, query.fetch_all(&mut **tx)).await?;
-    let now = rows.iter().map(|row| row.now).max();
-    let mut heads = BTreeMap::new();
-    for row in rows {
-        let name = name(&row.tenant_id, &row.project_id, &row.class, &row.resource_key)?;
-        let head = Head {
-            fence: row.fence,
-            version: row.version,
-            places: row.places,
-            lease_id: row.lease_id.map(LeaseId::from_uuid),
-            rejected_at: row.rejected_at,
-            queue: Queue::Empty,
-        };
-        heads.insert(name, head);
-    }
-    if wanted.names.iter().any(|name| !heads.contains_key(name)) {
-        return Err(StoreError::Raced);
-    }
-    Ok(now.map(|now| Locked { heads, now }))
-}
-
-/// Loads the leases that matter, and puts the first of each queue into its head. Who does not `judge` takes every instance for alive.
-pub async fn board_load(
-    tx: &mut Tx,
-    wanted: &Wanted,
-    locked: &mut Locked,
-    judges: bool,
-) -> Result<HashMap<LeaseId, Lease>, StoreError> {
+    metrics::timed(Query::BoardLock, query.execute(&mut **tx)).await?;
     if !wanted.expiring.is_empty() {
-        let (lease_ids, tenants): (Vec<_>, Vec<_>) =
-            wanted.expiring.iter().map(|(lease_id, tenant_id)| (lease_id.as_uuid(), tenant_id.to_string())).unzip();
+        let (lease_ids, tenants) = lease_columns(&wanted.expiring);
         sqlx::query_file!("src/store/queries/leases_lock.sql", &lease_ids, &tenants).execute(&mut **tx).await?;
     }
-    let names: NameColumns = locked.heads.keys().collect();
-    let holders = locked.heads.iter().filter_map(|(name, head)| Some((head.lease_id?, name.tenant_id.clone())));
-    let (lease_ids, tenants): (Vec<_>, Vec<_>) = wanted
-        .leases
-        .iter()
-        .cloned()
-        .chain(holders)
-        .map(|(lease_id, tenant_id)| (lease_id.as_uuid(), tenant_id.to_string()))
-        .unzip();
-    let owners = || wanted.owners.iter();
-    let keys = || wanted.keys.iter();
+    Ok(())
+}
+
+fn lease_columns(leases: &BTreeSet<(LeaseId, TenantId)>) -> (Vec<Uuid>, Vec<String>) {
+    leases.iter().map(|(lease_id, tenant_id)| (lease_id.as_uuid(), tenant_id.to_string())).unzip()
+}
+
+/// What is there of what the commands want, in one moment.
+#[derive(Debug)]
+pub struct Seen {
+    pub now: Time,
+    /// All that were named, whether they are there or not.
+    pub heads: BTreeMap<Name, Head>,
+    pub leases: HashMap<LeaseId, Lease>,
+}
+
+/// A look at it: one trip, which sets the scope itself.
+pub struct Look<'a> {
+    pub scope: &'a TenantScope,
+    pub wanted: &'a Wanted,
+    /// Whether it is known who is alive; every instance is taken for alive otherwise.
+    pub judges: bool,
+}
+
+impl Statement for Look<'_> {
+    type Answer = Vec<SeenRow>;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Vec<SeenRow>, sqlx::Error> {
+        board_look(connection, self).await
+    }
+}
+
+async fn board_look(connection: &mut PgConnection, look: &Look<'_>) -> Result<Vec<SeenRow>, sqlx::Error> {
+    let Look { scope, wanted, judges } = look;
+    let names: NameColumns = wanted.names.iter().collect();
+    let (lease_ids, tenants) = lease_columns(&wanted.leases);
+    let (owners, keys) = (OwnerColumns::of(wanted), KeyColumns::of(wanted));
     let query = sqlx::query_file_as!(
-        LeaseRow,
-        "src/store/queries/board_load.sql",
-        &lease_ids,
-        &tenants,
-        &owners().map(|owner| owner.tenant_id.to_string()).collect::<Vec<_>>(),
-        &owners().map(|owner| owner.actor_id.to_string()).collect::<Vec<_>>(),
-        &owners().map(|owner| owner.label.to_string()).collect::<Vec<_>>(),
-        &keys().map(|(owner, _)| owner.tenant_id.to_string()).collect::<Vec<_>>(),
-        &keys().map(|(owner, _)| owner.actor_id.to_string()).collect::<Vec<_>>(),
-        &keys().map(|(_, key)| key.to_string()).collect::<Vec<_>>(),
+        SeenRow,
+        "src/store/queries/board_look.sql",
+        scope.setting(),
         &names.tenants,
         &names.projects,
         &names.classes,
         &names.keys,
-        locked.now,
-        judges,
+        &lease_ids,
+        &tenants,
+        &owners.tenants,
+        &owners.actors,
+        &owners.labels,
+        &keys.tenants,
+        &keys.actors,
+        &keys.keys,
+        *judges,
     );
-    let rows = metrics::timed(Query::BoardLoad, query.fetch_all(&mut **tx)).await?;
-    let mut leases = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let lease = row.into_lease()?;
-        leases.insert(lease.facts.lease_id, lease);
-    }
-    seat(&mut locked.heads, &leases)?;
-    Ok(leases)
+    metrics::timed(Query::BoardLook, query.fetch_all(connection)).await
 }
 
-/// The first of each queue whose instance is alive was loaded; others of the same queue may have been for other reasons.
+impl Seen {
+    pub fn read(wanted: &Wanted, rows: Vec<SeenRow>) -> Result<Self, StoreError> {
+        let now = rows.first().ok_or_else(|| corrupt("board_look", "now"))?.now;
+        let unwritten =
+            Head { turn: 0, fence: 0, version: 0, places: 0, lease_id: None, rejected_at: None, queue: Queue::Empty };
+        let mut heads: BTreeMap<Name, Head> =
+            wanted.names.iter().map(|name| (name.clone(), unwritten.clone())).collect();
+        let mut leases = HashMap::new();
+        for row in rows {
+            match row.read()? {
+                Some(Found::Head(name, head)) => drop(heads.insert(*name, head)),
+                Some(Found::Lease(lease)) => drop(leases.insert(lease.facts.lease_id, *lease)),
+                None => {}
+            }
+        }
+        seat(&mut heads, &leases)?;
+        Ok(Self { now, heads, leases })
+    }
+}
+
+/// The first of each queue whose instance is alive was found; others of the same queue may have been for other reasons.
 fn seat(heads: &mut BTreeMap<Name, Head>, leases: &HashMap<LeaseId, Lease>) -> Result<(), StoreError> {
     let mut first: HashMap<Name, (i64, LeaseId)> = HashMap::new();
     for lease in leases.values() {
@@ -223,10 +267,32 @@ fn seat(heads: &mut BTreeMap<Name, Head>, leases: &HashMap<LeaseId, Lease>) -> R
     Ok(())
 }
 
-pub async fn board_persist(tx: &mut Tx, board: &Board<'_>, encode: EncodeEvent) -> Result<(), StoreError> {
+/// What the commands came to. One trip, which sets the scope itself, and is a transaction where none is open. It answers the time by the database's clock, and
+/// None where it was not written, since something has moved since the look.
+pub struct Write<'a> {
+    pub scope: &'a TenantScope,
+    pub wanted: &'a Wanted,
+    /// The time of the look, and the leases that were seen.
+    pub now: Time,
+    pub known: &'a [LeaseId],
+    pub board: &'a Board<'a>,
+    pub encode: EncodeEvent,
+}
+
+impl Statement for Write<'_> {
+    type Answer = Option<Time>;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Option<Time>, sqlx::Error> {
+        board_write(connection, self).await
+    }
+}
+
+async fn board_write(connection: &mut PgConnection, write: &Write<'_>) -> Result<Option<Time>, sqlx::Error> {
+    let Write { scope, wanted, now, known, board, encode } = write;
+    let (owners, asked) = (OwnerColumns::of(wanted), KeyColumns::of(wanted));
     let changes: &Changes = board.changes();
-    let names: NameColumns = changes.heads.iter().collect();
-    let heads = || changes.heads.iter().map(|name| board.head(name));
+    let names: NameColumns = board.heads().map(|(name, _)| name).collect();
+    let heads = || board.heads().map(|(_, head)| head);
     let told = changes.told_again.difference(&changes.put);
     let told: Vec<&Lease> = told.filter_map(|lease_id| board.lease(*lease_id)).collect();
     let put: Vec<&Lease> = changes.put.iter().filter_map(|lease_id| board.lease(*lease_id)).collect();
@@ -235,12 +301,25 @@ pub async fn board_persist(tx: &mut Tx, board: &Board<'_>, encode: EncodeEvent) 
     let waiting = || put.iter().map(|lease| lease.waiting());
     let entries = &changes.entries;
     let keys: Vec<String> = entries.iter().map(|entry| entry.name.to_string()).collect();
-    let query = sqlx::query_file!(
-        "src/store/queries/board_persist.sql",
+    let query = sqlx::query_file_scalar!(
+        "src/store/queries/board_write.sql",
+        scope.setting(),
+        now,
+        LOCK_WITHIN_MS,
+        &wanted.guards(),
+        &owners.tenants,
+        &owners.actors,
+        &owners.labels,
+        &asked.tenants,
+        &asked.actors,
+        &asked.keys,
+        &known.iter().map(LeaseId::as_uuid).collect::<Vec<_>>(),
         &names.tenants,
         &names.projects,
         &names.classes,
         &names.keys,
+        &heads().map(|head| head.turn).collect::<Vec<_>>(),
+        &board.heads().map(|(name, head)| board.next_turn(name, head)).collect::<Vec<_>>(),
         &heads().map(|head| head.fence).collect::<Vec<_>>(),
         &heads().map(|head| head.version).collect::<Vec<_>>(),
         &heads().map(|head| head.places).collect::<Vec<_>>(),
@@ -305,8 +384,7 @@ pub async fn board_persist(tx: &mut Tx, board: &Board<'_>, encode: EncodeEvent) 
         &entries.iter().map(|entry| entry.traceparent.clone()).collect::<Vec<_>>(),
         &keys.iter().map(|key| shard_of(key) as i16).collect::<Vec<_>>(),
         &keys,
-        &entries.iter().map(encode).collect::<Vec<_>>(),
+        &entries.iter().map(*encode).collect::<Vec<_>>(),
     );
-    metrics::timed(Query::BoardPersist, query.execute(&mut **tx)).await?;
-    Ok(())
+    metrics::timed(Query::BoardWrite, query.fetch_one(connection)).await
 }

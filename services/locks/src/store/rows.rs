@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use crate::domain::Time;
+use crate::domain::head::{Head, Queue};
 use crate::domain::lease::{Facts, Held, Lease, Owner, State, Terms, Waiting};
 use crate::domain::resource::{Name, Resource};
 
@@ -40,7 +41,7 @@ pub(super) fn resources(
         .collect()
 }
 
-/// A row of lock_leases; columns as in board_load.sql.
+/// A row of lock_leases.
 pub(super) struct LeaseRow {
     pub lease_id: Uuid,
     pub tenant_id: String,
@@ -103,5 +104,107 @@ impl LeaseRow {
             traceparent: self.traceparent,
         };
         Ok(Lease { facts, call_id: self.call_id, asked_at: self.asked_at, state })
+    }
+}
+
+/// A row of what commands are decided on: a head, a lease, or just the time.
+pub struct SeenRow {
+    pub now: Time,
+    pub is_head: bool,
+    pub tenant_id: Option<String>,
+    pub project_id: Option<String>,
+    pub class: Option<String>,
+    pub resource_key: Option<String>,
+    pub turn: Option<i64>,
+    pub fence: Option<i64>,
+    pub version: Option<i64>,
+    pub places: Option<i64>,
+    pub is_waited_for: Option<bool>,
+    pub rejected_at: Option<Time>,
+    pub lease_id: Option<Uuid>,
+    pub actor_id: Option<String>,
+    pub owner: Option<String>,
+    pub idempotency_key: Option<String>,
+    pub request_hash: Option<Vec<u8>>,
+    pub project_ids: Option<Vec<String>>,
+    pub classes: Option<Vec<String>>,
+    pub resource_keys: Option<Vec<String>>,
+    pub fences: Option<Vec<i64>>,
+    pub ttl_ms: Option<i32>,
+    pub stale_after_ms: Option<i32>,
+    pub renewals: Option<i32>,
+    pub renewals_max: Option<i32>,
+    pub asked_at: Option<Time>,
+    pub call_id: Option<Uuid>,
+    pub granted_at: Option<Time>,
+    pub expires_at: Option<Time>,
+    pub stale_at: Option<Time>,
+    pub instance_id: Option<Uuid>,
+    pub standing: Option<i16>,
+    pub place: Option<i64>,
+    pub is_live: Option<bool>,
+    pub request_id: Option<String>,
+    pub traceparent: Option<String>,
+}
+
+pub(super) enum Found {
+    Head(Box<Name>, Head),
+    Lease(Box<Lease>),
+}
+
+impl SeenRow {
+    pub(super) fn read(self) -> Result<Option<Found>, StoreError> {
+        let Some(tenant_id) = self.tenant_id.clone() else { return Ok(None) };
+        if !self.is_head {
+            let lease = self.lease(tenant_id).ok_or_else(|| corrupt("lock_leases", "lease_id"))?;
+            return Ok(Some(Found::Lease(Box::new(lease.into_lease()?))));
+        }
+        let (name, head) = self.head(&tenant_id).ok_or_else(|| corrupt("lock_heads", "turn"))?;
+        Ok(Some(Found::Head(Box::new(name?), head)))
+    }
+
+    fn head(self, tenant_id: &str) -> Option<(Result<Name, StoreError>, Head)> {
+        let name = name(tenant_id, &self.project_id?, &self.class?, &self.resource_key?);
+        let head = Head {
+            turn: self.turn?,
+            fence: self.fence?,
+            version: self.version?,
+            places: self.places?,
+            lease_id: self.lease_id.map(LeaseId::from_uuid),
+            rejected_at: self.rejected_at,
+            // Until one of them is found that is alive.
+            queue: if self.is_waited_for? { Queue::Dead } else { Queue::Empty },
+        };
+        Some((name, head))
+    }
+
+    fn lease(self, tenant_id: String) -> Option<LeaseRow> {
+        Some(LeaseRow {
+            lease_id: self.lease_id?,
+            tenant_id,
+            actor_id: self.actor_id?,
+            owner: self.owner?,
+            idempotency_key: self.idempotency_key,
+            request_hash: self.request_hash?,
+            project_ids: self.project_ids?,
+            classes: self.classes?,
+            resource_keys: self.resource_keys?,
+            fences: self.fences?,
+            ttl_ms: self.ttl_ms?,
+            stale_after_ms: self.stale_after_ms?,
+            renewals: self.renewals?,
+            renewals_max: self.renewals_max?,
+            asked_at: self.asked_at?,
+            call_id: self.call_id?,
+            granted_at: self.granted_at,
+            expires_at: self.expires_at,
+            stale_at: self.stale_at,
+            instance_id: self.instance_id,
+            standing: self.standing,
+            place: self.place,
+            is_live: self.is_live?,
+            request_id: self.request_id?,
+            traceparent: self.traceparent?,
+        })
     }
 }

@@ -16,4 +16,5 @@ mod support;
 mod tasks;
 mod tenancy;
 mod tokens;
+mod unknown;
 mod watch;

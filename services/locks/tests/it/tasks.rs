@@ -133,7 +133,8 @@ fn waiters_of_a_paused_instance_are_told_that_they_have_left() -> Result<()> {
     run(async {
         let world = World::shared().await?;
         let pauses = world.another_instance().await?;
-        let api = world.service("agent", &tenant());
+        let tenant_id = tenant();
+        let api = world.service("agent", &tenant_id);
         let held = Ask::for_one("main").lease(&api).await?;
         let (caller, ask) = (api.over(&pauses), Ask::for_one("main").wait_s(60));
         let gone = tokio::spawn(async move { ask.of(&caller).await });
@@ -145,6 +146,13 @@ fn waiters_of_a_paused_instance_are_told_that_they_have_left() -> Result<()> {
             tokio::spawn(async move { ask.lease(&caller).await })
         };
         queued(&api, "main", 1).await?;
+        // Not before its waiter has been taken away, by whichever instance leads that.
+        let waits = "SELECT count(*) FROM locks.lock_leases WHERE tenant_id = $1 AND state = 'waiting'";
+        let taken_away = || async {
+            let waits = sqlx::query_scalar::<_, i64>(waits).bind(tenant_id.as_str()).fetch_one(world.db.admin());
+            waits.await.is_ok_and(|waits| waits == 1)
+        };
+        eventually(taken_away, SOON).await?;
         pauses.process.resume()?;
         refused(gone.await?, Reason::Infra503DependencyDown);
         release(&api, &held).await?;
@@ -264,19 +272,19 @@ fn a_wait_that_no_call_attends_to_is_withdrawn() -> Result<()> {
         let tenant_id = tenant();
         let api = world.service("agent", &tenant_id);
         let held = Ask::for_one("main").lease(&api).await?;
-        let (caller, ask) = (api.clone(), Ask::for_one("main").owner("attended").wait_s(60));
-        let waiting = tokio::spawn(async move { ask.lease(&caller).await });
+        let asks = |owner: &str| {
+            let (caller, ask) = (api.clone(), Ask::for_one("main").owner(owner).wait_s(60));
+            tokio::spawn(async move { ask.lease(&caller).await })
+        };
+        let unattended = asks("unattended");
         queued(&api, "main", 1).await?;
-        // Of another owner, before the one that waits.
-        sqlx::query(
-            "INSERT INTO locks.lock_leases
-             SELECT (jsonb_populate_record(lease, jsonb_build_object(
-                 'lease_id', gen_random_uuid(), 'call_id', gen_random_uuid(), 'owner', 'unattended', 'place', 0))).*
-             FROM locks.lock_leases AS lease WHERE lease.tenant_id = $1 AND lease.state = 'waiting'",
-        )
-        .bind(tenant_id.as_str())
-        .execute(world.db.admin())
-        .await?;
+        // Of another call, of which nobody knows.
+        let turned =
+            "UPDATE locks.lock_leases SET call_id = gen_random_uuid() WHERE tenant_id = $1 AND state = 'waiting'";
+        sqlx::query(turned).bind(tenant_id.as_str()).execute(world.db.admin()).await?;
+        unattended.abort();
+        let waiting = asks("attended");
+        queued(&api, "main", 2).await?;
         release(&api, &held).await?;
         assert_eq!(waiting.await??.owner, "attended");
         Ok(())

@@ -149,6 +149,8 @@ async fn rows_of_every_table(tenant: &TenantId) -> Result<BTreeMap<String, Strin
 /// A table that tenants own, and what the callers' role may do there.
 struct TenantTable {
     name: String,
+    /// All that may be given a value.
+    columns: String,
     /// A column that it may update.
     updatable: Option<String>,
     may_select: bool,
@@ -158,8 +160,10 @@ struct TenantTable {
 
 /// By the catalogue, and not by a list that someone forgets to extend.
 async fn tenant_tables(admin: &PgPool) -> Result<Vec<TenantTable>> {
-    let tables: Vec<(String, Option<String>, bool, bool, bool)> = sqlx::query_as(
+    let tables: Vec<(String, String, Option<String>, bool, bool, bool)> = sqlx::query_as(
         "SELECT c.relname::text, \
+             (SELECT string_agg(quote_ident(w.attname), ', ' ORDER BY w.attnum) FROM pg_attribute w \
+              WHERE w.attrelid = c.oid AND w.attnum > 0 AND NOT w.attisdropped AND w.attgenerated = ''), \
              (SELECT min(u.attname::text) FROM pg_attribute u WHERE u.attrelid = c.oid AND u.attnum > 0 \
               AND has_column_privilege('holdfast_locks_app', c.oid, u.attnum, 'UPDATE')), \
              has_table_privilege('holdfast_locks_app', c.oid, 'SELECT'), \
@@ -170,8 +174,9 @@ async fn tenant_tables(admin: &PgPool) -> Result<Vec<TenantTable>> {
     )
     .fetch_all(admin)
     .await?;
-    let table = |(name, updatable, may_select, may_insert, may_delete)| TenantTable {
+    let table = |(name, columns, updatable, may_select, may_insert, may_delete)| TenantTable {
         name,
+        columns,
         updatable,
         may_select,
         may_insert,
@@ -185,9 +190,11 @@ type Changed = Result<u64, String>;
 
 impl TenantTable {
     async fn insert(&self, rows: &str, session: &mut PgConnection) -> Changed {
-        let table = &self.name;
-        let insert =
-            format!("INSERT INTO locks.{table} SELECT * FROM jsonb_populate_recordset(NULL::locks.{table}, $1::jsonb)");
+        let (table, columns) = (&self.name, &self.columns);
+        let insert = format!(
+            "INSERT INTO locks.{table} ({columns}) \
+             SELECT {columns} FROM jsonb_populate_recordset(NULL::locks.{table}, $1::jsonb)"
+        );
         changed(sqlx::query(AssertSqlSafe(insert)).bind(rows).execute(session).await)
     }
 

@@ -1,6 +1,6 @@
 //! Random commands in random batches, on a board that is loaded and written back as the store does it; after each batch what must hold is looked at.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{TimeDelta, TimeZone as _, Utc};
 use holdfast_ids::{
@@ -16,7 +16,7 @@ use crate::domain::order::Class;
 const TTL_MS: i32 = 1000;
 const STALE_AFTER_MS: i32 = 1500;
 
-fn order() -> Order {
+pub(crate) fn order() -> Order {
     let class = |name, rank| Class { name: LockClass::parse(name).unwrap(), rank, description: String::new() };
     Order::new(vec![class("memory", 40), class("infrastructure", 10), class("project", 30), class("budget", 20)])
 }
@@ -63,17 +63,16 @@ fn facts(owner: &str, wanted: &[Resource], key: Option<&str>) -> Facts {
 }
 
 /// What the store holds between batches.
-struct World {
-    now: Time,
+pub(crate) struct World {
+    pub(crate) now: Time,
     heads: BTreeMap<Name, Head>,
     leases: HashMap<LeaseId, Lease>,
-    /// Of a waiting lease: the names in whose queues it stood, with its place and whether it was there first.
-    dead: Vec<InstanceId>,
+    pub(crate) dead: Vec<InstanceId>,
     granted: BTreeMap<Name, Vec<(i64, LeaseId)>>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             now: Utc.timestamp_opt(1_700_000_000, 0).unwrap(),
             heads: BTreeMap::new(),
@@ -96,28 +95,60 @@ impl World {
         standing.min().map(|(_, lease_id)| lease_id)
     }
 
-    fn run(&mut self, commands: &[Command]) -> Vec<Outcome> {
-        let order = order();
-        let heads: BTreeMap<Name, Head> = resources()
-            .iter()
-            .map(|resource| {
-                let name = self.name(resource);
-                let new =
-                    Head { fence: 0, version: 0, places: 0, lease_id: None, rejected_at: None, queue: Queue::Empty };
-                let mut head = self.heads.get(&name).cloned().unwrap_or(new);
-                head.queue = self.first(&name).map_or(Queue::Empty, Queue::First);
-                (name, head)
-            })
-            .collect();
+    /// All heads and leases, as a look finds them.
+    pub(crate) fn look(&self) -> (BTreeMap<Name, Head>, HashMap<LeaseId, Lease>) {
         let mut leases = self.leases.clone();
         for lease in leases.values_mut() {
             if let State::Waiting(waiting) = &mut lease.state {
                 waiting.is_live = !self.dead.contains(&waiting.instance_id);
             }
         }
-        let fences: BTreeMap<Name, i64> = heads.iter().map(|(name, head)| (name.clone(), head.fence)).collect();
+        let stands_at = |lease: &Lease, name: &Name| {
+            let standing = lease.waiting().map(|waiting| &lease.facts.resources[waiting.standing]);
+            standing.is_some_and(|resource| lease.facts.name(resource) == *name)
+        };
+        let heads = resources().into_iter().map(|resource| {
+            let name = self.name(&resource);
+            let new = Head {
+                turn: 0,
+                fence: 0,
+                version: 0,
+                places: 0,
+                lease_id: None,
+                rejected_at: None,
+                queue: Queue::Empty,
+            };
+            let mut head = self.heads.get(&name).cloned().unwrap_or(new);
+            head.queue = match self.first(&name) {
+                Some(first) => Queue::First(first),
+                None if leases.values().any(|lease| stands_at(lease, &name)) => Queue::Dead,
+                None => Queue::Empty,
+            };
+            (name, head)
+        });
+        (heads.collect(), leases)
+    }
+
+    pub(crate) fn run(&mut self, commands: &[Command]) -> Vec<Outcome> {
+        let order = order();
+        let (heads, leases) = self.look();
         let mut board = Board::new(&order, self.now, heads, leases);
         let outcomes: Vec<Outcome> = commands.iter().map(|command| board.run(command)).collect();
+        self.write(&board);
+        outcomes
+    }
+
+    /// As the store does it.
+    pub(crate) fn write(&mut self, board: &Board<'_>) {
+        let fences: BTreeMap<Name, i64> = self.heads.iter().map(|(name, head)| (name.clone(), head.fence)).collect();
+        let changes = board.changes();
+        let moved: BTreeSet<LeaseId> =
+            changes.put.iter().chain(&changes.told_again).chain(changes.removed.keys()).copied().collect();
+        for lease_id in moved {
+            let lease = board.lease(lease_id).or(self.leases.get(&lease_id));
+            let mut names = lease.into_iter().flat_map(|lease| lease.facts.names());
+            assert!(lease.is_none() || names.any(|name| changes.heads.contains(&name)), "a lease moves alone");
+        }
         for lease_id in board.changes().put.clone() {
             self.leases.insert(lease_id, board.lease(lease_id).unwrap().clone());
         }
@@ -128,20 +159,22 @@ impl World {
             self.leases.remove(lease_id);
         }
         for name in board.changes().heads.clone() {
-            self.heads.insert(name.clone(), board.head(&name).clone());
+            let turn = board.next_turn(&name, board.head(&name));
+            assert!(turn > self.heads.get(&name).map_or(0, |head| head.turn), "a turn that does not grow");
+            self.heads.insert(name.clone(), Head { turn, ..board.head(&name).clone() });
         }
         let mut versions: BTreeMap<Name, i64> = BTreeMap::new();
         for entry in &board.changes().entries {
             if let What::Granted { .. } = entry.what {
                 let before = self.granted.get(&entry.name).and_then(|all| all.last()).map_or(0, |(fence, _)| *fence);
-                assert!(entry.fence > before.max(fences[&entry.name]), "a token that is not higher");
+                let highest = fences.get(&entry.name).copied().unwrap_or_default();
+                assert!(entry.fence > before.max(highest), "a token that is not higher");
                 self.granted.entry(entry.name.clone()).or_default().push((entry.fence, entry.lease_id));
             }
             let last = versions.insert(entry.name.clone(), entry.version);
             assert!(last.is_none_or(|last| last + 1 == entry.version), "versions have a gap");
         }
         self.check();
-        outcomes
     }
 
     fn check(&self) {
@@ -171,7 +204,7 @@ impl World {
 }
 
 #[derive(Debug, Clone)]
-enum Act {
+pub(crate) enum Act {
     Acquire { owner: u8, wanted: Vec<usize>, waits: bool, key: Option<u8>, instance: u8 },
     Claim(usize),
     Leave(usize),
@@ -183,7 +216,7 @@ enum Act {
     Pass(i64),
 }
 
-fn act() -> impl Strategy<Value = Act> {
+pub(crate) fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => (0..8_u8, prop::collection::btree_set(0..6_usize, 1..4), any::<bool>(), prop::option::of(0..6_u8), 0..3_u8).prop_map(
             |(owner, wanted, waits, key, instance)| Act::Acquire {
@@ -205,7 +238,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn instance(number: u8) -> InstanceId {
+pub(crate) fn instance(number: u8) -> InstanceId {
     InstanceId::from_uuid(Uuid::from_u128(u128::from(number) + 1))
 }
 
@@ -215,7 +248,7 @@ fn pick(world: &World, index: usize) -> Option<Lease> {
     (!leases.is_empty()).then(|| leases[index % leases.len()].clone())
 }
 
-fn command(world: &World, act: &Act) -> Option<Command> {
+pub(crate) fn command(world: &World, act: &Act) -> Option<Command> {
     let tenant_id = tenant();
     let reach = Reach { tenant_id: tenant_id.clone(), projects: None };
     Some(match act {
@@ -436,7 +469,10 @@ fn a_token_is_never_behind_the_clock_and_grows_where_the_clock_does_not() {
 fn a_grant_is_not_withdrawn_by_an_earlier_call_once_a_later_one_was_told_of_it() {
     let mut world = World::new();
     let facts = facts("a", &[resource("project", 3)], Some("once"));
-    let ask = |call_id| Command::Acquire { facts: facts.clone(), call_id, instance_id: instance(0), waits: true };
+    let ask = |call_id| {
+        let facts = Facts { lease_id: LeaseId::new(), ..facts.clone() };
+        Command::Acquire { facts, call_id, instance_id: instance(0), waits: true }
+    };
     let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
     granted(&world.run(&[ask(first)])[0]);
     let again = world.run(&[ask(second)]);
@@ -450,4 +486,22 @@ fn a_grant_is_not_withdrawn_by_an_earlier_call_once_a_later_one_was_told_of_it()
     };
     assert_eq!(world.run(&[leave(first)]), [Outcome::Gone]);
     assert!(matches!(world.run(&[leave(second)])[0], Outcome::Ended { .. }));
+}
+
+#[test]
+fn a_request_of_which_nobody_knows_whether_it_was_written_finds_itself() {
+    let mut world = World::new();
+    let main = resource("project", 3);
+    let ask = |owner: &str| Command::Acquire {
+        facts: facts(owner, std::slice::from_ref(&main), None),
+        call_id: Uuid::now_v7(),
+        instance_id: instance(0),
+        waits: true,
+    };
+    let (first, second) = (ask("a"), ask("b"));
+    let was = granted(&world.run(std::slice::from_ref(&first))[0]).clone();
+    let Outcome::Waiting { place, .. } = world.run(std::slice::from_ref(&second)).remove(0) else { panic!("it waits") };
+    let again = world.run(&[first, second]);
+    assert!(matches!(&again[0], Outcome::Granted { lease, replayed: false, .. } if **lease == was));
+    assert!(matches!(&again[1], Outcome::Waiting { place: still, .. } if *still == place));
 }

@@ -21,16 +21,13 @@ WITH guard AS MATERIALIZED (
     CROSS JOIN LATERAL unnest(lease.project_ids, lease.classes, lease.resource_keys) AS part (project_id, class, resource_key)
 )
 SELECT
-    head.tenant_id, head.project_id, head.class, head.resource_key, head.fence, head.version, head.places, head.lease_id, head.rejected_at,
-    -- The latest of them is after the last lock.
-    clock_timestamp() AS "now!"
 FROM guard
 CROSS JOIN LATERAL (
     SELECT * FROM wanted WHERE guard.taken >= 0
     ORDER BY wanted.tenant_id COLLATE "C", wanted.project_id COLLATE "C", wanted.class COLLATE "C", wanted.resource_key COLLATE "C"
 ) AS name
 CROSS JOIN LATERAL (
-    SELECT lock_heads.* FROM locks.lock_heads
+    SELECT FROM locks.lock_heads
     WHERE lock_heads.tenant_id = name.tenant_id AND lock_heads.project_id = name.project_id AND lock_heads.class = name.class
         AND lock_heads.resource_key = name.resource_key
     FOR UPDATE

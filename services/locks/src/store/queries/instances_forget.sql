@@ -8,4 +8,4 @@ WITH gone AS MATERIALIZED (
 DELETE FROM locks.lock_instances AS instance
 USING gone
 WHERE instance.instance_id = gone.instance_id
-    AND NOT EXISTS (SELECT FROM locks.lock_leases AS waiting WHERE waiting.state = 'waiting' AND waiting.instance_id = instance.instance_id)
+    AND NOT EXISTS (SELECT FROM locks.lock_leases AS waiting WHERE waiting.instance_id = instance.instance_id OFFSET 0)

@@ -1,4 +1,4 @@
--- A lease that its holder asks about; columns as in board_load.sql.
+-- A lease that its holder asks about.
 SELECT
     lease_id, tenant_id, actor_id, owner, idempotency_key, request_hash, project_ids, classes, resource_keys, fences, ttl_ms, stale_after_ms,
     renewals, renewals_max, asked_at, call_id, granted_at, expires_at, stale_at, instance_id, standing, place, request_id, traceparent,

@@ -6,7 +6,8 @@ FROM (
     FROM locks.lock_leases AS lease
     CROSS JOIN LATERAL unnest(lease.project_ids, lease.classes, lease.resource_keys) WITH ORDINALITY
         AS part (project_id, class, resource_key, ordinal)
-    WHERE lease.tenant_id = $1 AND part.project_id = $2
+    -- All of a tenant: names hold no space, behind which ! is next.
+    WHERE lease.whose > $1 || ' ' AND lease.whose < $1 || '!' AND lease.tenant_id = $1 AND part.project_id = $2
         AND ($3::text IS NULL OR part.class = $3)
         AND ($4::text IS NULL OR lease.owner = $4)
         AND ($5::text IS NULL OR lease.actor_id = $5)

@@ -17,9 +17,10 @@ LEFT JOIN LATERAL (
     SELECT * FROM locks.lock_heads
     WHERE lock_heads.tenant_id = name.tenant_id AND lock_heads.project_id = name.project_id AND lock_heads.class = name.class
         AND lock_heads.resource_key = name.resource_key
+    LIMIT 1
 ) AS head ON true
 LEFT JOIN LATERAL (
-    SELECT * FROM locks.lock_leases WHERE lock_leases.lease_id = head.lease_id AND lock_leases.tenant_id = name.tenant_id
+    SELECT * FROM locks.lock_leases WHERE lock_leases.lease_id = head.lease_id AND lock_leases.tenant_id = name.tenant_id LIMIT 1
 ) AS holder ON true
 CROSS JOIN LATERAL (
     SELECT

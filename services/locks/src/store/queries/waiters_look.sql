@@ -4,7 +4,7 @@
 WITH own AS MATERIALIZED (
     SELECT lease_id, tenant_id, call_id, at_project_id, at_class, at_resource_key, place
     FROM locks.lock_leases
-    WHERE state = 'waiting' AND instance_id = $1
+    WHERE instance_id = $1
 ), queue AS MATERIALIZED (
     SELECT tenant_id, at_project_id, at_class, at_resource_key, min(place) AS place
     FROM own
@@ -16,11 +16,13 @@ WITH own AS MATERIALIZED (
         SELECT lease_id FROM locks.lock_heads AS head
         WHERE head.tenant_id = queue.tenant_id AND head.project_id = queue.at_project_id AND head.class = queue.at_class
             AND head.resource_key = queue.at_resource_key
+        LIMIT 1
     ) AS head
     CROSS JOIN LATERAL (
         SELECT lease_id FROM locks.lock_leases AS waiting
         WHERE waiting.state = 'waiting' AND waiting.tenant_id = queue.tenant_id AND waiting.at_project_id = queue.at_project_id
             AND waiting.at_class = queue.at_class AND waiting.at_resource_key = queue.at_resource_key AND waiting.place = queue.place
+        LIMIT 1
     ) AS first
     WHERE (
             head.lease_id IS NULL OR EXISTS (
