@@ -25,6 +25,7 @@ use crate::{
         percentiles::Percentiles,
         processes::{Program, ProgramUse, Snapshot, snapshot_of, usage},
         scrape::{QueryTimes, histograms},
+        statements::{Statement, statements},
     },
     peers::{
         LockPrograms,
@@ -169,10 +170,14 @@ pub async fn run(plan: &Plan, extent: Extent) -> Result<()> {
 /// Where the time of ours goes, printed.
 pub async fn inside(plan: &Plan) -> Result<()> {
     let mut run = Run::new(plan.timing, Extent::QUICK);
-    let stack = LockStack::start(0).await?;
+    let stack = LockStack::start_profiled().await?;
     let idle = processes(&stack)?;
     for crowd in APART.into_iter().chain([CONTENDED, HOT]) {
-        let cell = run.our_cell(&stack, System::Holdfast, crowd, &idle).await?;
+        let statements = async {
+            sleep(plan.timing.warm_up).await;
+            statements(stack.admin(), plan.timing.window).await
+        };
+        let (cell, statements) = tokio::try_join!(run.our_cell(&stack, System::Holdfast, crowd, &idle), statements)?;
         let seen = cell.ours.clone().context("ours says what it did")?;
         let calls = cell.times.pairs_per_s * plan.timing.window.as_secs_f64() * 2.0;
         run.push(cell);
@@ -183,6 +188,12 @@ pub async fn inside(plan: &Plan) -> Result<()> {
                 sum_ms / *count as f64,
                 sum_ms * 1000.0 / calls
             );
+        }
+        for Statement { role, text, calls, planned_ms, executed_ms, .. } in
+            statements.into_iter().filter(|seen| seen.calls > 0)
+        {
+            let us = (planned_ms + executed_ms) * 1000.0 / calls as f64;
+            println!("    {us:>6.0} us each of {calls:>6}, {role}: {text}");
         }
         for ProgramUse { program, cores, .. } in &seen.processes {
             let us = cores * plan.timing.window.as_secs_f64() * 1e6 / calls;

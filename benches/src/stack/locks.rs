@@ -8,7 +8,7 @@ use holdfast_testkit::{Database, Postgres, Process, ProcessSpec, Redis, free_por
 use sqlx::PgPool;
 use tempfile::TempDir;
 
-use super::{PREFIX, READY_WITHIN, Target, bare_server, relay, target};
+use super::{PREFIX, READY_WITHIN, STATEMENT_STATISTICS, Target, relay, start_postgres, target};
 
 pub struct LockStack {
     pub target: Target,
@@ -25,7 +25,17 @@ pub struct LockStack {
 impl LockStack {
     /// With as many replicas of Redis, all of which have a grant before it is answered.
     pub async fn start(replicas: usize) -> Result<Self> {
-        let postgres = bare_server().await?;
+        Self::start_on(start_postgres(&[]).await?, replicas).await
+    }
+
+    /// With statistics of every statement, which cost some time themselves.
+    pub async fn start_profiled() -> Result<Self> {
+        let stack = Self::start_on(start_postgres(&STATEMENT_STATISTICS).await?, 0).await?;
+        sqlx::query("CREATE EXTENSION pg_stat_statements").execute(stack.admin()).await?;
+        Ok(stack)
+    }
+
+    async fn start_on(postgres: Postgres, replicas: usize) -> Result<Self> {
         let database = Database::create_on(&postgres).await?;
         let redis = Redis::start().await?;
         let mut followers = Vec::new();
