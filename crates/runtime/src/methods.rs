@@ -70,7 +70,12 @@ impl Methods {
         if let Some(unknown) = access.iter().find(|entry| entries.contains_key(entry.method)) {
             return Err(AccessError::Unknown(unknown.method));
         }
-        for set in [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET] {
+        let open = [
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ];
+        for set in open {
             for declared in declared(set)? {
                 by_path.insert(declared.path.clone(), Arc::new(declared.method(Admission::Open)));
             }

@@ -74,7 +74,10 @@ impl Server {
         // Health answers NOT_SERVING before the port answers at all.
         report(&reporter, &services, health.is_ready()).await;
         let follower = tokio::spawn(follow(health.clone(), reporter, services.clone(), shutdown.clone()));
-        let routes = routes.add_service(health_service).add_service(reflection(&services)?);
+        let reflection = || reflection(&services);
+        let routes = routes.add_service(health_service).add_service(reflection().build_v1()?);
+        // Of which many clients still know no other.
+        let routes = routes.add_service(reflection().build_v1alpha()?);
 
         let drain_timeout = self.config.drain_timeout();
         let mut server = transport(&self.config);
@@ -112,21 +115,14 @@ async fn drained(shutdown: &Shutdown, timeout: Duration) {
     tokio::time::sleep(timeout + LAST_WORDS).await;
 }
 
-fn reflection(
-    services: &[String],
-) -> Result<
-    tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>,
-    ServerError,
-> {
-    let mut builder = tonic_reflection::server::Builder::configure()
+fn reflection(services: &[String]) -> tonic_reflection::server::Builder<'_> {
+    let builder = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name("grpc.health.v1.Health")
-        .with_service_name("grpc.reflection.v1.ServerReflection");
-    for service in services {
-        builder = builder.with_service_name(service);
-    }
-    Ok(builder.build_v1()?)
+        .with_service_name("grpc.reflection.v1.ServerReflection")
+        .with_service_name("grpc.reflection.v1alpha.ServerReflection");
+    services.iter().fold(builder, |builder, service| builder.with_service_name(service))
 }
 
 /// Keeps gRPC health in step with readiness. At the end it ends the watches, which would otherwise hold up the drain.

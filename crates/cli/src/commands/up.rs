@@ -103,7 +103,7 @@ fn welcome(layout: &Layout, info: &StackInfo) -> Table {
     let secret = |name: &str| shown(&layout.secret(name));
     let mut table = Table::fields();
     table.field("jobs, gRPC", format!("{}  (with reflection and health)", info.endpoint));
-    table.field("locks, gRPC", &info.locks_endpoint);
+    table.field("locks, gRPC", format!("{}  (likewise)", info.locks_endpoint));
     for (name, url) in &info.health_urls {
         table.field(&format!("{name}, HTTP"), format!("{url}/readyz  /metrics"));
     }

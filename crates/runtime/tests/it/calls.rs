@@ -294,6 +294,7 @@ async fn reflection_is_open_and_complete() {
         [
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
+            "grpc.reflection.v1alpha.ServerReflection",
             "holdfast.jobs.v1.JobService",
             "holdfast.jobs.v1.WorkerService",
         ]
@@ -302,6 +303,24 @@ async fn reflection_is_open_and_complete() {
         let answer = answers.message().await.unwrap().unwrap().message_response;
         assert!(matches!(answer, Some(MessageResponse::FileDescriptorResponse(_))), "{answer:?}");
     }
+    house.close().await;
+}
+
+/// Of which many clients still know no other.
+#[tokio::test]
+async fn reflection_answers_in_its_first_version_too() {
+    use tonic_reflection::pb::v1alpha as first;
+    let house = House::open().await;
+    let mut client = first::server_reflection_client::ServerReflectionClient::new(house.channel().await);
+    let symbol = first::server_reflection_request::MessageRequest::FileContainingSymbol(
+        "holdfast.jobs.v1.JobService".to_owned(),
+    );
+    let request = first::ServerReflectionRequest { message_request: Some(symbol), ..Default::default() };
+    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response;
+    let Some(first::server_reflection_response::MessageResponse::FileDescriptorResponse(_)) = answer else {
+        panic!("not a descriptor: {answer:?}");
+    };
     house.close().await;
 }
 
