@@ -30,3 +30,9 @@ pub struct Head {
     pub rejected_at: Option<Time>,
     pub queue: Queue,
 }
+
+impl Head {
+    /// Of a resource that was never locked.
+    pub const UNWRITTEN: Self =
+        Self { turn: 0, fence: 0, version: 0, places: 0, lease_id: None, rejected_at: None, queue: Queue::Empty };
+}

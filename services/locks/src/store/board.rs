@@ -233,10 +233,7 @@ async fn board_look(connection: &mut PgConnection, look: &Look<'_>) -> Result<Ve
 impl Seen {
     pub fn read(wanted: &Wanted, rows: Vec<SeenRow>) -> Result<Self, StoreError> {
         let now = rows.first().ok_or_else(|| corrupt("board_look", "now"))?.now;
-        let unwritten =
-            Head { turn: 0, fence: 0, version: 0, places: 0, lease_id: None, rejected_at: None, queue: Queue::Empty };
-        let mut heads: BTreeMap<Name, Head> =
-            wanted.names.iter().map(|name| (name.clone(), unwritten.clone())).collect();
+        let mut heads: BTreeMap<Name, Head> = wanted.names.iter().map(|name| (name.clone(), Head::UNWRITTEN)).collect();
         let mut leases = HashMap::new();
         for row in rows {
             match row.read()? {

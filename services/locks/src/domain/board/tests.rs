@@ -109,16 +109,7 @@ impl World {
         };
         let heads = resources().into_iter().map(|resource| {
             let name = self.name(&resource);
-            let new = Head {
-                turn: 0,
-                fence: 0,
-                version: 0,
-                places: 0,
-                lease_id: None,
-                rejected_at: None,
-                queue: Queue::Empty,
-            };
-            let mut head = self.heads.get(&name).cloned().unwrap_or(new);
+            let mut head = self.heads.get(&name).cloned().unwrap_or(Head::UNWRITTEN);
             head.queue = match self.first(&name) {
                 Some(first) => Queue::First(first),
                 None if leases.values().any(|lease| stands_at(lease, &name)) => Queue::Dead,
