@@ -36,7 +36,7 @@ const TWINS: &[Twin] = &[
     Twin { patch: "watch", tests: "watches::", says: "gap:" },
     Twin { patch: "lock-fence", tests: "locks_linear::", says: "token went back:" },
     Twin { patch: "lock-expiry", tests: "locks_linear::", says: "double grant:" },
-    Twin { patch: "lock-turn", tests: "locks_linear::", says: "double grant:" },
+    Twin { patch: "lock-turn", tests: "locks_linear::", says: "granted and not there:" },
     Twin { patch: "lock-order", tests: "locks_order::", says: "inversion:" },
 ];
 

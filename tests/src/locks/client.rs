@@ -329,6 +329,7 @@ pub(super) fn expect_unheard(received: &Received) -> Result<()> {
     match received.reason {
         Some(Reason::Infra503DependencyDown | Reason::Infra503Draining | Reason::Req408Deadline) => Ok(()),
         None if unheard => Ok(()),
+        Some(Reason::Lock404NotFound) => bail!("granted and not there: {received:?}"),
         _ => bail!("unexpected answer: {received:?}"),
     }
 }
