@@ -1,13 +1,15 @@
 //! A migrated database of one's own.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use holdfast_pg::{AppDb, DatabaseUrl, PoolConfig, ReadDb, Role, TaskDb, migrate};
 use rand::Rng as _;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions};
 
-use crate::{Patroni, Postgres, pgbouncer};
+use crate::{Patroni, Postgres, eventually, pgbouncer};
+
+const WAITED_FOR_WITHIN: Duration = Duration::from_secs(60);
 
 /// Partitions from last week's to this many weeks ahead.
 const WEEKS_AHEAD: i32 = 4;
@@ -80,6 +82,24 @@ impl Database {
     /// As the superuser, whom row-level security does not bind: for arranging and for checkers.
     pub fn admin(&self) -> &PgPool {
         &self.admin
+    }
+
+    /// Waits until so many sessions wait for what the connection has locked, or for one of those that do.
+    pub async fn is_waited_for(&self, rival: &mut PgConnection, sessions: i64) -> Result<()> {
+        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(rival).await?;
+        let look = || async {
+            let waits = "WITH RECURSIVE waits (pid) AS (
+                    SELECT $1
+                    UNION
+                    SELECT activity.pid
+                    FROM pg_stat_activity AS activity JOIN waits ON waits.pid = ANY (pg_blocking_pids(activity.pid))
+                )
+                SELECT count(*) - 1 FROM waits";
+            let waiting: i64 = sqlx::query_scalar(waits).bind(pid).fetch_one(&self.admin).await?;
+            ensure!(waiting >= sessions, "{waiting} of {sessions} wait");
+            Ok(())
+        };
+        eventually(look, WAITED_FOR_WITHIN).await
     }
 
     /// The jobs service's handle for its callers.

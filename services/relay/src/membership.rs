@@ -139,14 +139,12 @@ impl Membership {
         self.holdings.replace(leases, believed_until);
     }
 
-    /// Tries again while something was taken: another relay that takes at the same moment hides its shards from us only
-    /// until it is done.
+    /// Goes on while there is something to take: of what we saw another relay may be first to take a part, or all, and leave
+    /// others.
     async fn take(&self, leases: &mut Vec<Lease>, share: usize) -> Result<(), DbError> {
-        while leases.len() < share {
-            let taken = self.store.leases_take(&self.holder, self.ttl, share - leases.len()).await?;
-            if taken.is_empty() {
-                break;
-            }
+        while leases.len() < share
+            && let Some(taken) = self.store.leases_take(&self.holder, self.ttl, share - leases.len()).await?
+        {
             self.report(&taken, "shards taken");
             leases.extend(taken);
         }
@@ -166,6 +164,9 @@ impl Membership {
     }
 
     fn report(&self, leases: &[Lease], what: &'static str) {
+        if leases.is_empty() {
+            return;
+        }
         let shards: Vec<u16> = leases.iter().map(|lease| lease.shard).collect();
         tracing::info!(source = self.store.source().name(), ?shards, "{what}");
     }

@@ -40,8 +40,9 @@ impl Store {
         Ok(renewed.into_iter().map(|row| Lease { shard: shard(row.shard), epoch: row.epoch }).collect())
     }
 
-    /// Takes up to `count` shards that nobody holds, each under a new epoch.
-    pub async fn leases_take(&self, holder: &str, ttl: Duration, count: usize) -> Result<Vec<Lease>, DbError> {
+    /// Takes up to `count` shards that nobody holds, each under a new epoch. None if there was nothing to take; fewer, or an
+    /// empty list, if another relay was first.
+    pub async fn leases_take(&self, holder: &str, ttl: Duration, count: usize) -> Result<Option<Vec<Lease>>, DbError> {
         let every: Vec<i16> = (0..SHARDS).map(smallint).collect();
         let query = sqlx::query_file!(
             "src/store/queries/leases_take.sql",
@@ -51,8 +52,12 @@ impl Store {
             &every,
             count as i64
         );
-        let taken = self.db.run(async |connection| query.fetch_all(connection).await).await?;
-        Ok(taken.into_iter().map(|row| Lease { shard: shard(row.shard), epoch: row.epoch }).collect())
+        let free = self.db.run(async |connection| query.fetch_all(connection).await).await?;
+        if free.is_empty() {
+            return Ok(None);
+        }
+        let taken = free.into_iter().filter_map(|row| Some(Lease { shard: shard(row.shard), epoch: row.epoch? }));
+        Ok(Some(taken.collect()))
     }
 
     pub async fn leases_release(&self, holder: &str, leases: &[Lease]) -> Result<(), DbError> {

@@ -59,3 +59,26 @@ async fn relays_that_start_together_hold_disjoint_shards() -> Result<()> {
     ensure!(relays.iter().all(|relay| held(relay).len() <= 6));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_relay_that_is_second_at_every_shard_it_saw_takes_others_at_once() -> Result<()> {
+    let harness = Harness::start().await?;
+    let (first, second) = (harness.relay()?, harness.relay()?);
+    first.membership.run_once().await?;
+    second.membership.run_once().await?;
+    sqlx::query("UPDATE relay.shard_leases SET expires_at = clock_timestamp()").execute(harness.admin()).await?;
+
+    let mut third = harness.admin().begin().await?;
+    let taking = "UPDATE relay.shard_leases SET holder = 'third', expires_at = clock_timestamp() + interval '1 min'
+        WHERE shard < 8";
+    sqlx::query(taking).execute(&mut *third).await?;
+    let its_commit = async {
+        harness.database.is_waited_for(&mut third, 1).await?;
+        anyhow::Ok(third.commit().await?)
+    };
+    let (renewed, committed) = tokio::join!(second.membership.run_once(), its_commit);
+    committed?;
+    renewed?;
+    ensure!(held(&second) == (8..16).collect(), "{:?}", held(&second));
+    Ok(())
+}

@@ -4,21 +4,11 @@ use anyhow::{Result, bail, ensure};
 use holdfast_pg::TenantScope;
 use holdfast_testkit::Database;
 use pb::JobState;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{after, comes_to, held, on, submitted};
 use crate::support::*;
-
-/// Waits until somebody waits for what the connection has locked.
-async fn is_waited_for(pool: &PgPool, rival: &mut PgConnection) -> Result<()> {
-    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(rival).await?;
-    let look = || async {
-        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid)))";
-        sqlx::query_scalar::<_, bool>(waits).bind(pid).fetch_one(pool).await.is_ok_and(|waits| waits)
-    };
-    eventually(look, SOON).await
-}
 
 async fn locks(rival: &mut PgConnection, statement: &'static str, bound: &str) -> Result<()> {
     let rows = sqlx::query(statement).bind(bound).fetch_all(rival).await?;
@@ -47,7 +37,7 @@ fn who_waits_for_a_dependent_holds_no_project() -> Result<()> {
             let request = pb::ResubmitJobRequest { job_id: failed, idempotency_key: fresh_key() };
             let resubmission = alice.resubmit_job(request);
             let rivalry = async {
-                is_waited_for(world.db.admin(), &mut rival).await?;
+                world.db.is_waited_for(&mut rival, 1).await?;
                 let slots = "SELECT 1 FROM jobs.project_slots WHERE tenant_id = $1 FOR UPDATE NOWAIT";
                 let outcome = locks(&mut rival, slots, tenant.as_str()).await;
                 rival.rollback().await?;
@@ -104,7 +94,7 @@ fn what_dependents_wait_for_is_locked_in_their_order() -> Result<()> {
                 other => bail!("{other} is not asked"),
             };
             let rivalry = async {
-                is_waited_for(db.admin(), &mut rival).await?;
+                db.is_waited_for(&mut rival, 1).await?;
                 let outcome = locks(&mut rival, row, &dependents[1].to_string()).await;
                 rival.rollback().await?;
                 outcome
