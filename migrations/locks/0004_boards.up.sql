@@ -267,12 +267,5 @@ BEGIN
     RETURN clock_timestamp();
 END $$;
 
-DO $$
-DECLARE
-    function regprocedure;
-BEGIN
-    FOR function IN SELECT oid FROM pg_proc WHERE pronamespace = 'locks'::regnamespace AND proname IN ('board_look', 'board_write') LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO holdfast_locks_app', function);
-    END LOOP;
-END $$;
+REVOKE ALL ON FUNCTION locks.board_look, locks.board_write FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION locks.board_look, locks.board_write TO holdfast_locks_app;
