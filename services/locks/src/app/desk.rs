@@ -18,8 +18,8 @@ use crate::domain::board::{Board, Changes};
 use crate::domain::command::{Command, Outcome};
 use crate::domain::order::Order;
 use crate::metrics;
+use crate::store::StoreError;
 use crate::store::board::{Look, Seen, SeenRow, Wanted, Write, board_lock};
-use crate::store::{EncodeEvent, StoreError};
 
 /// The batch job behind [`App::command`].
 pub struct Desk {
@@ -87,6 +87,7 @@ impl Desk {
                 }
                 StoreError::Db(DbError::AmbiguousCommit(_)) if !unknown => unknown = true,
                 error => {
+                    // It may have freed something all the same.
                     self.core.waiters.wake_all();
                     return Err(error);
                 }
@@ -105,105 +106,103 @@ impl Desk {
 
     async fn run_once(&self, commands: &[Command], wanted: &Wanted, way: Way) -> Result<Done, StoreError> {
         let scope = TenantScope::new(commands.iter().map(Command::tenant_id))?;
-        let look = Look { scope: &scope, wanted, judges: self.judges() };
+        let judges = self.core.signs.may_judge(self.core.limits.instance_ttl);
         let (order, asked) = (self.core.order(), Instant::now());
+        let look = Look { scope: &scope, wanted, judges };
+        let attempt = Attempt { desk: self, order: &order, look, commands, asked };
         let decided = match way {
-            Way::Remembered => match self.remembered(&order, &look, commands, asked).await? {
+            Way::Remembered => match attempt.remembered().await? {
                 Some(decided) => decided,
-                None => self.looked(&order, &look, commands, asked).await?,
+                None => attempt.looked().await?,
             },
-            Way::Looked => self.looked(&order, &look, commands, asked).await?,
-            Way::Locked => self.locked(&order, &look, commands, asked).await?,
+            Way::Looked => attempt.looked().await?,
+            Way::Locked => attempt.locked().await?,
         };
         self.memory.remember(&decided.board, wanted);
         Ok(decided.done())
     }
+}
 
+/// One attempt at a batch of commands.
+struct Attempt<'a> {
+    desk: &'a Desk,
+    order: &'a Order,
+    look: Look<'a>,
+    commands: &'a [Command],
+    asked: Instant,
+}
+
+impl<'a> Attempt<'a> {
     /// One trip. None where it takes a look.
-    async fn remembered<'a>(
-        &self,
-        order: &'a Order,
-        look: &Look<'_>,
-        commands: &[Command],
-        asked: Instant,
-    ) -> Result<Option<Decided<'a>>, StoreError> {
-        let Some(seen) = self.memory.recall(commands) else { return Ok(None) };
-        let mut decided = self.decide(order, seen, commands, asked);
-        let Some(write) = decided.write(look, self.core.encode) else { return Ok(None) };
+    async fn remembered(&self) -> Result<Option<Decided<'a>>, StoreError> {
+        let Some(seen) = self.desk.memory.recall(self.commands) else { return Ok(None) };
+        let decided = self.decide(seen);
+        let Some(write) = self.write(&decided) else { return Ok(None) };
         if !decided.outcomes.iter().all(is_proven) {
             return Ok(None);
         }
-        let written_at = self.core.app_db.write(&write).await?;
-        decided.written_at = Some(written_at.ok_or(StoreError::Raced)?);
-        Ok(Some(decided))
+        let written_at = self.desk.core.app_db.write(&write).await?;
+        decided.written(written_at).map(Some)
     }
 
     /// Two trips.
-    async fn looked<'a>(
-        &self,
-        order: &'a Order,
-        look: &Look<'_>,
-        commands: &[Command],
-        asked: Instant,
-    ) -> Result<Decided<'a>, StoreError> {
-        let (rows, looked) = self.core.app_db.look(look).await?;
-        let mut decided = self.decide(order, self.read(look, rows)?, commands, asked);
-        let Some(write) = decided.write(look, self.core.encode) else {
+    async fn looked(&self) -> Result<Decided<'a>, StoreError> {
+        let (rows, looked) = self.desk.core.app_db.look(&self.look).await?;
+        let decided = self.decide(self.read(rows)?);
+        let Some(write) = self.write(&decided) else {
             looked.give_back();
             return Ok(decided);
         };
         let written_at = looked.write(&write).await?;
-        decided.written_at = Some(written_at.ok_or(StoreError::Raced)?);
-        Ok(decided)
+        decided.written(written_at)
     }
 
     /// Five trips, and others wait.
-    async fn locked<'a>(
-        &self,
-        order: &'a Order,
-        look: &Look<'_>,
-        commands: &[Command],
-        asked: Instant,
-    ) -> Result<Decided<'a>, StoreError> {
-        let mut tx = self.core.app_db.begin(look.scope, None).await?;
-        board_lock(&mut tx, look.wanted).await?;
-        let rows = look.run(&mut tx).await?;
-        let mut decided = self.decide(order, self.read(look, rows)?, commands, asked);
-        if let Some(write) = decided.write(look, self.core.encode) {
+    async fn locked(&self) -> Result<Decided<'a>, StoreError> {
+        let mut tx = self.desk.core.app_db.begin(self.look.scope, None).await?;
+        board_lock(&mut tx, self.look.wanted).await?;
+        let rows = self.look.run(&mut tx).await?;
+        let mut decided = self.decide(self.read(rows)?);
+        if let Some(write) = self.write(&decided) {
             // Not written where a command names a lease that came to be after its heads were looked up: they are not all locked.
             let written_at = write.run(&mut tx).await?;
-            decided.written_at = Some(written_at.ok_or(StoreError::Raced)?);
+            decided = decided.written(written_at)?;
         }
         tx.commit().await?;
         Ok(decided)
     }
 
-    fn read(&self, look: &Look<'_>, rows: Vec<SeenRow>) -> Result<Seen, StoreError> {
-        let seen = Seen::read(look.wanted, rows)?;
-        self.memory.clock_read(seen.now);
+    fn read(&self, rows: Vec<SeenRow>) -> Result<Seen, StoreError> {
+        let seen = Seen::read(self.look.wanted, rows)?;
+        self.desk.memory.clock_read(seen.now);
         Ok(seen)
-    }
-
-    fn judges(&self) -> bool {
-        self.core.signs.may_judge(self.core.limits.instance_ttl)
     }
 
     /// Carries out the commands, and hands what they freed over to those who wait for it through this instance: whether their callers are still there
     /// is known only here.
-    fn decide<'a>(&self, order: &'a Order, seen: Seen, commands: &[Command], asked: Instant) -> Decided<'a> {
+    fn decide(&self, seen: Seen) -> Decided<'a> {
         let Seen { now, heads, leases } = seen;
         let known = leases.keys().copied().collect();
-        let mut board = Board::new(order, now, heads, leases);
-        let outcomes = commands.iter().map(|command| board.run(command)).collect();
+        let mut board = Board::new(self.order, now, heads, leases);
+        let outcomes = self.commands.iter().map(|command| board.run(command)).collect();
+        let waiters = &self.desk.core.waiters;
         let mut handed_over = Vec::new();
         for name in board.changes().freed.clone() {
-            let next = board.next(&name).filter(|lease| self.core.waiters.stands(lease.facts.lease_id, lease.call_id));
+            let next = board.next(&name).filter(|lease| waiters.stands(lease.facts.lease_id, lease.call_id));
             let Some(claim) = next.map(Command::claim) else { continue };
             if let Outcome::Granted { lease, now, .. } = board.run(&claim) {
-                handed_over.push(HandedOver { lease: *lease, now, asked });
+                handed_over.push(HandedOver { lease: *lease, now, asked: self.asked });
             }
         }
         Decided { now, known, board, outcomes, handed_over, written_at: None }
+    }
+
+    /// None where nothing changes.
+    fn write<'b>(&'b self, decided: &'b Decided<'_>) -> Option<Write<'b>> {
+        let Decided { now, known, board, .. } = decided;
+        let (scope, wanted) = (self.look.scope, self.look.wanted);
+        let write = Write { scope, wanted, now: *now, known, board, encode: self.desk.core.encode };
+        (!board.changes().is_empty()).then_some(write)
     }
 }
 
@@ -219,11 +218,10 @@ struct Decided<'a> {
 }
 
 impl Decided<'_> {
-    /// None where nothing changes.
-    fn write<'b>(&'b self, look: &Look<'b>, encode: EncodeEvent) -> Option<Write<'b>> {
-        let Self { now, known, board, .. } = self;
-        let write = Write { scope: look.scope, wanted: look.wanted, now: *now, known, board, encode };
-        (!board.changes().is_empty()).then_some(write)
+    /// Nothing was written where something has moved.
+    fn written(self, at: Option<Time>) -> Result<Self, StoreError> {
+        let at = at.ok_or(StoreError::Raced)?;
+        Ok(Self { written_at: Some(at), ..self })
     }
 
     /// How long a lease holds is counted from the write on, not from when it was decided.

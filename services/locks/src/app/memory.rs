@@ -163,7 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::board::tests::{Act, World, act, command, instance, order};
+    use crate::domain::board::world::{World, act, order};
 
     impl Memory {
         /// No lease is remembered that neither a head nor its owner leads to.
@@ -204,17 +204,7 @@ mod tests {
         ) {
             let (mut world, memory, order) = (World::new(), Memory::default(), order());
             for (ours, batch) in batches {
-                let mut commands = Vec::new();
-                for act in &batch {
-                    match act {
-                        Act::Die(number) => world.dead.push(instance(*number)),
-                        Act::Pass(ms) => world.now += TimeDelta::milliseconds(*ms),
-                        other => commands.extend(command(&world, other)),
-                    }
-                }
-                if world.dead.len() > 2 {
-                    world.dead.clear();
-                }
+                let commands = world.commands(&batch);
                 if !ours {
                     world.run(&commands);
                     continue;

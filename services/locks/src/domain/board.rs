@@ -68,10 +68,6 @@ impl<'a> Board<'a> {
         self.changes
     }
 
-    pub fn head(&self, name: &Name) -> &Head {
-        &self.heads[name]
-    }
-
     pub fn heads(&self) -> impl Iterator<Item = (&Name, &Head)> {
         self.heads.iter()
     }
@@ -484,4 +480,6 @@ pub fn system(task: &'static str) -> Cause {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
+#[cfg(test)]
+pub(crate) mod world;

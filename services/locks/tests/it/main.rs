@@ -11,6 +11,7 @@ mod hold;
 mod lists;
 mod mirror;
 mod outage;
+mod races;
 mod several;
 mod support;
 mod tasks;
