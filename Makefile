@@ -15,13 +15,16 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: servers ## Install what is missing, build, start the whole stack and take the tour; Ctrl-C stops it
-	$(CARGO) build --workspace --bins --release --locked
+run: servers programs ## Install what is missing, build, start the whole stack and take the tour; Ctrl-C stops it
 	@exec "$(BUILT)/release/holdfast" up --tour
 
 .PHONY: servers
 servers: ## Install PostgreSQL, Redis and a C compiler where they are missing
 	@scripts/install-servers
+
+.PHONY: programs
+programs: ## Build the services and the command line as they are deployed
+	$(CARGO) build --release --locked -p holdfast-cli -p holdfast-jobs -p holdfast-locks -p holdfast-relay
 
 .PHONY: build
 build: ## Build every binary for development
