@@ -1,5 +1,7 @@
 //! Who may call what.
 
+use std::time::Duration;
+
 use holdfast_caller::{Caller, Kind, Role};
 use holdfast_fault::{Fault, Reason};
 
@@ -11,9 +13,15 @@ pub struct Access {
     pub kinds: &'static [Kind],
     /// For people: any one of these is needed, whether they come themselves or through a service that acts for them.
     pub roles: &'static [Role],
+    /// How long a call may wait for what it asks for, beyond the longest that a unary call may take.
+    pub waits: Duration,
 }
 
 impl Access {
+    pub const fn new(method: &'static str, kinds: &'static [Kind], roles: &'static [Role]) -> Self {
+        Self { method, kinds, roles, waits: Duration::ZERO }
+    }
+
     pub(crate) fn permit(&self, caller: &Caller) -> Result<(), Fault> {
         if !self.kinds.contains(&caller.kind) {
             return Err(refused(format!("a {} may not call this method", caller.kind.as_str())));

@@ -21,6 +21,11 @@ use crate::{
     shutdown::Shutdown,
 };
 
+/// The largest request, so that it comes without a wait for leave.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_MIN: u32 = 4 * STREAM_WINDOW;
+/// Two small frames waiting for each call.
+const WINDOW_PER_CALL: u32 = 1024;
 /// Beyond the drain, for calls that end by themselves at its end to say why.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -102,10 +107,15 @@ impl Server {
     }
 }
 
+/// A connection is closed on a client that has more small frames waiting than half its window allows for, which is
+/// 256 bytes each, whatever they hold: so the window follows the calls that it may have. One that adapts begins too small
+/// for two hundred at once.
 fn transport(config: &GrpcConfig) -> tonic::transport::Server {
+    let connection_window = (config.concurrent_streams_max * WINDOW_PER_CALL).max(CONNECTION_WINDOW_MIN);
     tonic::transport::Server::builder()
         .max_concurrent_streams(config.concurrent_streams_max)
-        .http2_adaptive_window(Some(true))
+        .initial_connection_window_size(connection_window)
+        .initial_stream_window_size(STREAM_WINDOW)
         .http2_keepalive_interval(Some(Duration::from_millis(config.keepalive_interval_ms)))
         .http2_keepalive_timeout(Some(Duration::from_millis(config.keepalive_timeout_ms)))
 }

@@ -13,34 +13,34 @@ const READERS: &[Role] = &[Owner, Admin, ProjectMaintainer, InfraApprover, Viewe
 const SUBMITTERS: &[Role] = &[Owner, Admin, ProjectMaintainer, InfraApprover];
 
 const fn read(method: &'static str) -> Access {
-    Access { method, kinds: &[User, Agent, Service], roles: READERS }
+    Access::new(method, &[User, Agent, Service], READERS)
 }
 
 const fn submit(method: &'static str) -> Access {
-    Access { method, kinds: &[User, Agent, Service], roles: SUBMITTERS }
+    Access::new(method, &[User, Agent, Service], SUBMITTERS)
 }
 
 /// People, and services that act for them. Which of the roles decides about which job is the use case's to say.
 const fn decide(method: &'static str) -> Access {
-    Access { method, kinds: &[User], roles: SUBMITTERS }
+    Access::new(method, &[User], SUBMITTERS)
 }
 
 /// What a project may do: whether it takes an owner is the use case's to say.
 const fn settle(method: &'static str) -> Access {
-    Access { method, kinds: &[User], roles: &[Owner, Admin] }
+    Access::new(method, &[User], &[Owner, Admin])
 }
 
 const fn work(method: &'static str) -> Access {
-    Access { method, kinds: &[Worker], roles: &[] }
+    Access::new(method, &[Worker], &[])
 }
 
 const fn ledger(method: &'static str) -> Access {
-    Access { method, kinds: &[Service, Agent], roles: &[] }
+    Access::new(method, &[Service, Agent], &[])
 }
 
 /// Those who do the work or have it done, of which people do neither by themselves.
 const fn report(method: &'static str) -> Access {
-    Access { method, kinds: &[Worker, Agent, Service], roles: &[] }
+    Access::new(method, &[Worker, Agent, Service], &[])
 }
 
 pub const ACCESS: &[Access] = &[

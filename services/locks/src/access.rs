@@ -4,6 +4,8 @@
 use holdfast_caller::{Kind, Role};
 use holdfast_runtime::Access;
 
+use crate::wire::acquire::WAIT_MAX;
+
 use Kind::{Agent, Service, User, Worker};
 use Role::{Admin, InfraApprover, Owner, ProjectMaintainer, Viewer};
 
@@ -13,21 +15,26 @@ const READERS: &[Role] = &[Owner, Admin, ProjectMaintainer, InfraApprover, Viewe
 const HOLDERS: &[Role] = &[Owner, Admin, ProjectMaintainer, InfraApprover];
 
 const fn hold(method: &'static str) -> Access {
-    Access { method, kinds: &[User, Agent, Service, Worker], roles: HOLDERS }
+    Access::new(method, &[User, Agent, Service, Worker], HOLDERS)
+}
+
+/// As [`hold`], for what may not be free at once.
+const fn wait(method: &'static str) -> Access {
+    Access { waits: WAIT_MAX, ..hold(method) }
 }
 
 const fn read(method: &'static str) -> Access {
-    Access { method, kinds: &[User, Agent, Service, Worker], roles: READERS }
+    Access::new(method, &[User, Agent, Service, Worker], READERS)
 }
 
 /// People alone: it takes from somebody what he relies on.
 const fn force(method: &'static str) -> Access {
-    Access { method, kinds: &[User], roles: &[Owner, InfraApprover] }
+    Access::new(method, &[User], &[Owner, InfraApprover])
 }
 
 pub const ACCESS: &[Access] = &[
-    hold("/holdfast.locks.v1.LockService/AcquireLock"),
-    hold("/holdfast.locks.v1.LockService/AcquireLocks"),
+    wait("/holdfast.locks.v1.LockService/AcquireLock"),
+    wait("/holdfast.locks.v1.LockService/AcquireLocks"),
     hold("/holdfast.locks.v1.LockService/RenewLock"),
     hold("/holdfast.locks.v1.LockService/ReleaseLock"),
     hold("/holdfast.locks.v1.LockService/HoldLock"),

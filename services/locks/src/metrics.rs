@@ -24,13 +24,16 @@ pub(crate) fn describe() {
     describe_counter!("fencing_token_rejected_count", "Tokens and leases presented that were not current, by class");
     describe_counter!("locks_granted_total", "Grants of a resource, by class");
     describe_counter!("locks_ended_total", "Ends of a grant, by class and by what ended it: released, expired, forced");
-    describe_gauge!("locks_waiters", "Calls that wait through this instance");
+    describe_gauge!("locks_waiters", "Calls under way that acquire, those that wait among them");
     describe_gauge!("locks_sessions", "Streams that hold, or wait for, a lease");
     describe_gauge!("locks_watches", "Streams that follow a resource");
     describe_counter!("locks_waits_abandoned_total", "Waits ended because their instance was gone");
     describe_counter!("locks_mirror_failed_total", "Grants that were not mirrored as configured");
     describe_counter!("locks_mirror_rebuilt_total", "Leases written to a mirror that had lost them");
-    describe_counter!("locks_transactions_retried_total", "Transactions run again after a conflict");
+    describe_counter!(
+        "locks_transactions_retried_total",
+        "Transactions run again, after a conflict or an answer that was lost"
+    );
     describe_histogram!(
         "locks_query_ms",
         Unit::Milliseconds,
@@ -39,9 +42,10 @@ pub(crate) fn describe() {
     describe_histogram!(
         "locks_batch_ms",
         Unit::Milliseconds,
-        "Transactions of a batch, from begin to commit, by kind: board, renew"
+        "Batches, from their first trip to the database to their last, by kind: board, renew"
     );
     describe_gauge!("outbox_pending_count", "Events that wait for a relay, counted up to 50,000");
+    describe_gauge!("partitions_missing", "Weeks to come for which a table has no partition, by table");
     describe_gauge!("outbox_ring_stuck", "1 while no slot of the outbox can be emptied");
 }
 
@@ -152,6 +156,10 @@ pub(crate) async fn batch<T>(kind: &'static str, transaction: impl Future<Output
 
 pub(crate) fn outbox_pending(events: i64) {
     gauge!("outbox_pending_count").set(events as f64);
+}
+
+pub(crate) fn partitions_missing(weeks: i64) {
+    gauge!("partitions_missing", "table" => "locks").set(weeks as f64);
 }
 
 pub(crate) fn outbox_ring_stuck(stuck: bool) {

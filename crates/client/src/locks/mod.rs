@@ -156,7 +156,12 @@ impl Locks {
         let changes = messages.filter_map(move |message| {
             let lock = message.and_then(|message| Error::unless_there(message.lock));
             // Opened again, it begins with a state that may have been told.
-            let is_news = lock.as_ref().map_or(true, |lock| told.replace(lock.version) != Some(lock.version));
+            let is_news = lock.as_ref().map_or(true, |lock| {
+                let holder = lock.holder.as_ref().map(|holder| holder.lease_id.clone());
+                // A resource is reserved without a new version.
+                let state = Some((lock.version, holder));
+                std::mem::replace(&mut told, state.clone()) != state
+            });
             future::ready(is_news.then_some(lock))
         });
         changes.boxed()

@@ -34,6 +34,10 @@ pub(super) fn catalogued(status: Status, place: Place) -> Status {
             Fault::new(Reason::Req408Deadline, "the deadline of the call passed").caused_by(status).into()
         }
         _ if is_too_large => Fault::invalid("request", "is larger than 1 MiB").caused_by(status).into(),
+        (_, Place::Head) if status.message().starts_with("h2 protocol error") => {
+            // Of the connection, which is gone: nobody hears it.
+            Status::cancelled("the connection broke while the request was read")
+        }
         (Code::ResourceExhausted, Place::Head) => {
             Fault::invalid("request", "is larger than 1 MiB once decompressed").caused_by(status).into()
         }

@@ -117,10 +117,11 @@ impl EdgeLayer {
 
     /// Lets the call through to its method, with its context.
     async fn admit(&self, request: &mut Request<Body>, call: &mut Call) -> Result<(), Fault> {
-        if !call.method.is_stream {
-            call.deadline = Some(deadline::of(request.headers(), call.received, self.deadline_max));
-        }
-        let Admission::Authenticated(access) = &call.method.admission else { return Ok(()) };
+        let Admission::Authenticated(access) = &call.method.admission else {
+            call.deadline = self.deadline(request, call, Duration::ZERO);
+            return Ok(());
+        };
+        call.deadline = self.deadline(request, call, access.waits);
         let caller = self.caller(request.headers()).await?;
         call.caller = Some(caller.clone());
         access.permit(&caller)?;
@@ -140,6 +141,12 @@ impl EdgeLayer {
             half_close,
         });
         Ok(())
+    }
+
+    /// Streams have none.
+    fn deadline(&self, request: &Request<Body>, call: &Call, waits: Duration) -> Option<Instant> {
+        let cap = self.deadline_max + waits;
+        (!call.method.is_stream).then(|| deadline::of(request.headers(), call.received, cap))
     }
 
     async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Fault> {

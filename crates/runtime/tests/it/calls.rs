@@ -237,6 +237,21 @@ async fn the_servers_cap_ends_a_call_without_a_deadline() {
     house.close().await;
 }
 
+/// A client that has much to do at once, over the one connection that it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_calls_as_one_connection_may_have_come_at_once() {
+    let house = House::open().await;
+    let jobs = house.jobs().await;
+    let calls = (0..config().concurrent_streams_max).map(|_| {
+        let (mut jobs, submission) = (jobs.clone(), house.submission("fine"));
+        tokio::spawn(async move { jobs.submit_job(submission).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap().unwrap();
+    }
+    house.close().await;
+}
+
 #[tokio::test]
 async fn a_stream_fails_in_its_trailers_with_every_detail() {
     let house = House::open_with(holdfast_runtime::GrpcConfig { deadline_max_ms: 1, ..config() }).await;

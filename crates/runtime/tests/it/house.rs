@@ -34,11 +34,11 @@ const PEOPLE: &[Kind] = &[Kind::User, Kind::Service];
 const WORKERS: &[Kind] = &[Kind::Worker];
 
 const fn people(method: &'static str) -> Access {
-    Access { method, kinds: PEOPLE, roles: &[Role::Owner, Role::Admin] }
+    Access::new(method, PEOPLE, &[Role::Owner, Role::Admin])
 }
 
 const fn workers(method: &'static str) -> Access {
-    Access { method, kinds: WORKERS, roles: &[] }
+    Access::new(method, WORKERS, &[])
 }
 
 pub(crate) const ACCESS: &[Access] = &[

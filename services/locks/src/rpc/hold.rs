@@ -122,8 +122,9 @@ impl Session {
     }
 
     async fn first(&mut self) -> Result<First, End> {
-        let message = timeout(FIRST_WITHIN, self.inbound.message()).await.map_err(|_| End::Left)?;
-        let Some(request) = message.map_err(unread)? else { return Err(End::Left) };
+        let late = |_| Fault::new(Reason::Req408Deadline, "the first message did not come in time");
+        let message = timeout(FIRST_WITHIN, self.inbound.message()).await.map_err(late).map_err(End::Because)?;
+        let Some(request) = message.map_err(unread)? else { return Err(End::Because(Fault::missing("message"))) };
         self.opening(request).map_err(End::Because)
     }
 

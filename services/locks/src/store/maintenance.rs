@@ -64,6 +64,11 @@ pub async fn partitions_ensure(tx: &mut Tx, weeks_ahead: i32) -> Result<i32, Sto
         .await?)
 }
 
+/// For how many weeks, from this one to `weeks_ahead`, the journal has no partition.
+pub async fn partitions_missing(tx: &mut Tx, weeks_ahead: i32) -> Result<i64, StoreError> {
+    Ok(sqlx::query_file_scalar!("src/store/queries/partitions_missing.sql", weeks_ahead).fetch_one(&mut **tx).await?)
+}
+
 /// Moves the outbox ring on where it is time; answers the current slot, or None where no slot is free.
 pub async fn outbox_ring_advance(tx: &mut Tx, slot_age: Duration, keep: Duration) -> Result<Option<i16>, StoreError> {
     let interval = |duration: Duration| PgInterval { months: 0, days: 0, microseconds: duration.as_micros() as i64 };

@@ -18,7 +18,7 @@ use crate::error;
 
 const RESOURCES_MAX: usize = 64;
 const TTL_MIN: Duration = Duration::from_secs(1);
-const WAIT_MAX: Duration = Duration::from_secs(3600);
+pub const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// What a request is held to, beside its form.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use holdfast_testkit::Signal;
-use pb::hold_lock_request::{Message as In, Resume};
+use pb::hold_lock_request::{Acquire, Message as In, Resume};
 
 use crate::acquiring::queued;
 use crate::asks::{Ask, lease_ref, look, release, resource, token};
@@ -35,6 +35,44 @@ fn a_waiter_keeps_its_place_from_a_drained_instance_to_another() -> Result<()> {
         assert!(!second.is_finished(), "it was served before the first");
         release(&api, &first).await?;
         assert!(token(&second.await??) > token(&first));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_stream_that_waits_is_told_and_keeps_its_place_for_another() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let leaves = world.another_instance().await?;
+        let api = world.service("agent", &tenant());
+        let held = Ask::for_one("main").lease(&api).await?;
+        let terms = pb::AcquireTerms {
+            owner: "first".to_owned(),
+            idempotency_key: "first".to_owned(),
+            wait: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            ..Default::default()
+        };
+        let resources = vec![resource("project", "main")];
+        let acquire = || {
+            let (resources, terms) = (resources.clone(), Some(terms.clone()));
+            In::Acquire(Acquire { tenant_id: String::new(), resources, terms })
+        };
+        let mut waits = api.over(&leaves).hold(acquire()).await?;
+        waits.waiting().await?;
+        let (caller, ask) = (api.clone(), Ask::for_one("main").owner("second").wait_s(60));
+        let second = tokio::spawn(async move { ask.lease(&caller).await });
+        queued(&api, "main", 2).await?;
+
+        leaves.process.signal(Signal::SIGTERM)?;
+        refused(waits.next().await, Reason::Infra503Draining);
+        let mut waits = api.hold(acquire()).await?;
+        waits.waiting().await?;
+        release(&api, &held).await?;
+        waits.granted().await?;
+        assert!(!second.is_finished(), "it was served before the first");
+        waits.done().await?;
+        second.await??;
+        assert!(leaves.process.wait(SOON).await?.success());
         Ok(())
     })
 }

@@ -18,4 +18,5 @@ mod tasks;
 mod tenancy;
 mod tokens;
 mod unknown;
+mod waiting;
 mod watch;

@@ -107,9 +107,14 @@ fn without_redis_a_grant_is_degraded_or_given_back() -> Result<()> {
         let is_degraded = || async { readiness(&world).await.is_ok_and(|body| body.contains("degraded")) };
         eventually(is_degraded, SOON).await?;
 
-        let granted = Ask::for_one("main").of(&api).await?;
+        let once = Ask::for_one("main").key("once");
+        let granted = once.of(&api).await?;
         assert_eq!(granted.mirror(), pb::MirrorState::Degraded);
         let lease = granted.lease.context("a lease")?;
+        // Not taken from whoever was told of it.
+        let again = once.require_mirror(true).of(&api).await?;
+        assert!(again.replayed && again.mirror() == pb::MirrorState::Degraded, "{again:?}");
+        assert_eq!(again.lease.as_ref().map(|lease| &lease.lease_id), Some(&lease.lease_id));
         let refusal =
             refused(Ask::for_one("other").require_mirror(true).of(&api).await, Reason::Infra503DependencyDown);
         assert_eq!(refusal.metadata["component"], "redis");

@@ -28,10 +28,7 @@ async fn no_call_is_answered(api: &Api, lease: &pb::Lease) {
 async fn outlived(crash: bool) -> Result<()> {
     let postgres = Postgres::start(PostgresOptions::default()).await?;
     // Nothing of this runs out while PostgreSQL is away.
-    let settings = Settings::default()
-        .set("leases.ttl_ms", 300_000)
-        .set("leases.stale_after_ms", 600_000)
-        .set("grpc.deadline_max_ms", 200_000);
+    let settings = Settings::default().set("leases.ttl_ms", 300_000).set("leases.stale_after_ms", 600_000);
     let world = World::over(Database::create_on(&postgres).await?, settings).await?;
     let process = world.first.process.pid();
     let api = world.service("agent", &tenant());

@@ -3,9 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 
 use crate::asks::{Ask, look, release, resource, token};
-use crate::support::{Reason, SOON, World, eventually, refused, run, tenant};
+use crate::support::{Reason, SOON, World, eventually, pb, refused, run, tenant};
 
-fn three() -> [crate::support::pb::Resource; 3] {
+fn three() -> [pb::Resource; 3] {
     [resource("memory", "m"), resource("budget", "b"), resource("project", "p")]
 }
 
@@ -49,13 +49,18 @@ fn where_one_is_held_none_is_granted() -> Result<()> {
 fn a_request_that_waits_has_reserved_what_comes_before() -> Result<()> {
     run(async {
         let world = World::shared().await?;
-        let api = world.service("agent", &tenant());
+        let tenant = tenant();
+        let api = world.service("agent", &tenant);
+        let olga = world.owner("olga", &tenant);
         let held = Ask::for_all([resource("project", "p")]).lease(&api).await?;
         let (caller, ask) = (api.clone(), Ask::for_all(three()).owner("all").wait_s(60));
         let waiting = tokio::spawn(async move { ask.lease(&caller).await });
         let reserved = || async {
             let holder = look(&api, resource("budget", "b")).await?.holder.context("a holder")?;
             ensure!(holder.reserved && holder.fencing_token == 0 && holder.owner == "all", "{holder:?}");
+            let lease = pb::LeaseRef { tenant_id: String::new(), lease_id: holder.lease_id };
+            let force = pb::ForceReleaseLockRequest { lease: Some(lease), reason: "a test".to_owned() };
+            refused(olga.force_release_lock(force).await, Reason::Lock404NotFound);
             ensure!(look(&api, resource("project", "p")).await?.waiter_count == 1, "it does not wait yet");
             ensure!(look(&api, resource("memory", "m")).await?.holder.is_none(), "that is not its turn yet");
             anyhow::Ok(())

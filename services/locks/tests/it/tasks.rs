@@ -162,7 +162,7 @@ fn waiters_of_a_paused_instance_are_told_that_they_have_left() -> Result<()> {
 }
 
 #[test]
-fn a_new_class_is_known_soon_and_its_coming_recorded() -> Result<()> {
+fn a_change_of_the_registry_is_known_soon_and_recorded() -> Result<()> {
     run(async {
         let world = World::with(Settings::default()).await?;
         let (api, admin) = (world.service("agent", &tenant()), world.db.admin());
@@ -179,12 +179,27 @@ fn a_new_class_is_known_soon_and_its_coming_recorded() -> Result<()> {
         let classes = api.list_lock_classes(pb::ListLockClassesRequest {}).await?.classes;
         let names: Vec<_> = classes.iter().map(|class| class.name.as_str()).collect();
         assert_eq!(names, ["infrastructure", "host", "budget", "project", "memory"]);
-        let recorded: (String, String, Option<i16>, Option<i16>) = sqlx::query_as(
-            "SELECT class, what, rank_was, rank FROM locks.lock_class_changes ORDER BY change_id DESC LIMIT 1",
+        release(&api, &lease).await?;
+
+        let last = || async {
+            let classes = api.list_lock_classes(pb::ListLockClassesRequest {}).await?.classes;
+            anyhow::Ok(classes.last().context("a class")?.name.clone())
+        };
+        sqlx::query("UPDATE locks.lock_classes SET rank = 50 WHERE class = 'host'").execute(admin).await?;
+        eventually(|| async { last().await.is_ok_and(|last| last == "host") }, SOON).await?;
+        sqlx::query("DELETE FROM locks.lock_classes WHERE class = 'host'").execute(admin).await?;
+        eventually(|| async { last().await.is_ok_and(|last| last == "memory") }, SOON).await?;
+        refused(Ask::for_all([resource("host", "a")]).of(&api).await, Reason::Lock404NotFound);
+
+        let recorded: Vec<(String, Option<i16>, Option<i16>)> = sqlx::query_as(
+            "SELECT what, rank_was, rank FROM locks.lock_class_changes WHERE class = 'host' ORDER BY change_id",
         )
-        .fetch_one(admin)
+        .fetch_all(admin)
         .await?;
-        assert_eq!(recorded, ("host".to_owned(), "insert".to_owned(), None, Some(15)));
+        let change = |what: &str, was, is| (what.to_owned(), was, is);
+        let changes =
+            [change("insert", None, Some(15)), change("update", Some(15), Some(50)), change("delete", Some(50), None)];
+        assert_eq!(recorded, changes);
         Ok(())
     })
 }
@@ -210,6 +225,33 @@ fn a_running_instance_makes_used_up_partitions_again() -> Result<()> {
         assert!(made.iter().all(|(leaf, oid)| used_up[leaf] != *oid), "{made:?} are those of before: {used_up:?}");
         Ask::for_one("after").lease(&api).await?;
         Ok(())
+    })
+}
+
+/// Before anything fails: a week to come has no partition, and nobody makes it.
+#[test]
+fn missing_partitions_are_shown_before_they_are_needed() -> Result<()> {
+    run(async {
+        let world = World::with(Settings::default().set("tasks.partitions_period_ms", 50)).await?;
+        let (api, admin) = (world.service("agent", &tenant()), world.db.admin());
+        let shown = |weeks: f64| {
+            let first = &world.first;
+            move || async move {
+                let missing = first.measure("partitions_missing{table=\"locks\"}").await?;
+                ensure!(missing == weeks, "{missing}");
+                anyhow::Ok(())
+            }
+        };
+        let last = leaves(admin).await?.into_keys().next_back().expect("a partition");
+        let making = "REVOKE EXECUTE ON FUNCTION locks.ensure_partitions FROM holdfast_locks_task";
+        sqlx::query(making).execute(admin).await?;
+        sqlx::query(AssertSqlSafe(format!("DROP TABLE {last}"))).execute(admin).await?;
+        eventually(shown(1.0), SOON).await?;
+        assert!(world.first.process.log().contains("partitions of the weeks to come are missing"));
+        Ask::for_one("main").lease(&api).await?;
+        let making = "GRANT EXECUTE ON FUNCTION locks.ensure_partitions TO holdfast_locks_task";
+        sqlx::query(making).execute(admin).await?;
+        eventually(shown(0.0), SOON).await
     })
 }
 
