@@ -125,7 +125,7 @@ CREATE INDEX lock_leases_by_owner ON locks.lock_leases (whose);
 CREATE UNIQUE INDEX lock_leases_by_place ON locks.lock_leases (tenant_id, at_project_id, at_class, at_resource_key, place) WHERE state = 'waiting';
 CREATE INDEX lock_leases_by_instance ON locks.lock_leases (instance_id) WHERE instance_id IS NOT NULL;
 
--- The journal: what was granted, and how it ended. lease_id is a UUIDv7 of the grant's time, or of its own for a rejected token.
+-- The journal: what was granted, and how it ended. lease_id is a UUIDv7 of the request's time, or of its own for a rejected token.
 CREATE TABLE locks.locks (
     lease_id        uuid        NOT NULL,
     -- Which of the lease's resources, from 1.

@@ -82,7 +82,7 @@ pub fn workers(rig: &Rig, proof: &Proof, count: usize) -> Result<Vec<Process>> {
 pub async fn settled(rig: &Rig) -> Result<()> {
     let admin = rig.stack.database.admin();
     let look = || async {
-        let (unfinished, unpublished) = (tables::unfinished(admin).await?, tables::unpublished(admin).await?);
+        let (unfinished, unpublished) = (tables::unfinished(admin).await?, tables::unpublished(admin, "jobs").await?);
         ensure!(unfinished == 0 && unpublished == 0, "{unfinished} jobs unfinished, {unpublished} events unpublished");
         anyhow::Ok(())
     };
@@ -117,9 +117,9 @@ fn records(journals: &Path) -> Result<Vec<journal::Record>> {
 
 /// Every event is on its stream, in order.
 pub async fn check_streams(rig: &Rig, proof: &Proof, redelivery: streams::Redelivery) -> Result<Vec<String>> {
-    let (outbox, histories) =
-        (tables::outbox(rig.stack.database.admin()).await?, tables::histories(rig.stack.database.admin()).await?);
-    let entries = streams::read_all(&rig.stack.redis_primary().await?.url()).await?;
+    let admin = rig.stack.database.admin();
+    let (outbox, histories) = (tables::outbox(admin, "jobs").await?, tables::histories(admin).await?);
+    let entries = streams::read_all(&rig.stack.redis_primary().await?.url(), "jobs").await?;
     let events = histories.values().flatten().map(|event| event.event_id.as_str());
     let mut violations = streams::complete(&entries, &outbox, events);
     let (disorder, again) = streams::ordered(&entries, redelivery);

@@ -11,7 +11,7 @@ use crate::locks_trouble::{self, Fault};
 #[tokio::test(flavor = "multi_thread")]
 async fn two_instances_are_one_lock() -> Result<()> {
     let proof = Proof::begin("locks-linear").await;
-    let rig = LocksRig::start(LocksRigSpec { fsync: true, ..Default::default() }).await?;
+    let rig = LocksRig::start(LocksRigSpec { fsync: true, relays: 1, ..Default::default() }).await?;
     let (until, choices) = (proof.deadline(), proof.choices(0));
     let (done, is_done) = tokio::sync::watch::channel(false);
     let faults = async {
@@ -28,7 +28,8 @@ async fn two_instances_are_one_lock() -> Result<()> {
     let names = ["instances killed", "paused", "PostgreSQL killed", "restarted", "Redis killed", "flushed"];
     proof.counts(&names.into_iter().zip(counted).collect::<Vec<_>>());
     ensure!(tally.granted > 20 && tally.overstayed > 0 && tally.over > 0, "too little happened to prove anything");
-    let violations = locks_trouble::check(&rig, &proof).await?;
+    let mut violations = locks_trouble::check(&rig, &proof).await?;
+    violations.extend(locks_trouble::check_streams(&rig, &proof).await?);
     proof.conclude(violations);
     Ok(())
 }

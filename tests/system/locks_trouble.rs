@@ -4,6 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use holdfast_system_tests::{
+    check::{
+        streams::{self, Redelivery},
+        tables,
+    },
     locks::{
         history::{Call, Told},
         holders::{Holder, Tally, look_on},
@@ -169,6 +173,32 @@ pub async fn check(rig: &LocksRig, proof: &Proof) -> Result<Vec<String>> {
         ("expired", entries.iter().filter(|entry| entry.what == "expired").count()),
     ]);
     Ok(violations)
+}
+
+/// Every entry of the journal is an event on its stream, in order: at the latest once the relay has looked at streams that
+/// were lost.
+pub async fn check_streams(rig: &LocksRig, proof: &Proof) -> Result<Vec<String>> {
+    let admin = rig.stack.database.admin();
+    let redis = rig.stack.redis_primary().await?.url();
+    let entries = journal::read(admin).await?;
+    let outbox = tables::outbox(admin, "locks").await?;
+    let look = || async {
+        let unpublished = tables::unpublished(admin, "locks").await?;
+        anyhow::ensure!(unpublished == 0, "{unpublished} events are unpublished");
+        let told = streams::read_all(&redis, "locks").await?;
+        let mut violations = streams::complete(&told, &outbox, entries.iter().map(|entry| entry.event_id.as_str()));
+        let (disorder, again) = streams::ordered(&told, Redelivery::AtMost(usize::MAX));
+        violations.extend(disorder);
+        anyhow::ensure!(violations.is_empty(), "{} violations, the first: {}", violations.len(), violations[0]);
+        anyhow::Ok((told.len(), again))
+    };
+    Ok(match eventually(look, SETTLES_WITHIN).await {
+        Ok((told, again)) => {
+            proof.counts(&[("events", outbox.len()), ("stream entries", told), ("delivered again", again)]);
+            Vec::new()
+        }
+        Err(error) => vec![format!("events: {error:#}")],
+    })
 }
 
 /// What it says of itself: enough of everything.

@@ -55,7 +55,7 @@ async fn relays(name: &'static str, fault: Fault) -> Result<()> {
     let faults: usize = try_join_all(faults).await?.into_iter().sum();
     let written: Vec<Written> = try_join_all(writers).await?.into_iter().collect::<Result<_>>()?;
     let published = || async {
-        let unpublished = tables::unpublished(admin).await?;
+        let unpublished = tables::unpublished(admin, "jobs").await?;
         ensure!(unpublished == 0, "{unpublished} events are unpublished");
         anyhow::Ok(())
     };
@@ -63,8 +63,8 @@ async fn relays(name: &'static str, fault: Fault) -> Result<()> {
 
     let events: usize = written.iter().map(|written| written.events).sum();
     let late: usize = written.iter().map(|written| written.late).sum();
-    let outbox = tables::outbox(admin).await?;
-    let entries = streams::read_all(&rig.stack.redis.url()).await?;
+    let outbox = tables::outbox(admin, "jobs").await?;
+    let entries = streams::read_all(&rig.stack.redis.url(), "jobs").await?;
     let mut violations = streams::complete(&entries, &outbox, std::iter::empty());
     let (disorder, again) = streams::ordered(&entries, Redelivery::None);
     violations.extend(disorder);

@@ -107,15 +107,17 @@ impl Server {
     }
 }
 
-/// A connection is closed on a client that has more small frames waiting than half its window allows for, which is
-/// 256 bytes each, whatever they hold: so the window follows the calls that it may have. One that adapts begins too small
-/// for two hundred at once.
+/// What the HTTP/2 library takes for an attack, and closes a connection for, with all calls on it, follows the calls that it
+/// may have. More small frames waiting than half its window allows for, at 256 bytes each, whatever they hold; a window that
+/// adapts begins too small for two hundred calls at once. And calls that were given up before they were looked at: as many
+/// come together where a process stood still for a moment.
 fn transport(config: &GrpcConfig) -> tonic::transport::Server {
     let connection_window = (config.concurrent_streams_max * WINDOW_PER_CALL).max(CONNECTION_WINDOW_MIN);
     tonic::transport::Server::builder()
         .max_concurrent_streams(config.concurrent_streams_max)
         .initial_connection_window_size(connection_window)
         .initial_stream_window_size(STREAM_WINDOW)
+        .http2_max_pending_accept_reset_streams(Some(config.concurrent_streams_max as usize))
         .http2_keepalive_interval(Some(Duration::from_millis(config.keepalive_interval_ms)))
         .http2_keepalive_timeout(Some(Duration::from_millis(config.keepalive_timeout_ms)))
 }

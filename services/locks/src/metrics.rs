@@ -61,10 +61,8 @@ pub(crate) fn contended(class: &LockClass) {
     counter!("contention_count", "class" => class.to_string()).increment(1);
 }
 
-/// `unknown` where the lease that was named does not say.
-pub(crate) fn fence_rejected(class: Option<&LockClass>) {
-    let class = class.map_or_else(|| "unknown".to_owned(), ToString::to_string);
-    counter!("fencing_token_rejected_count", "class" => class).increment(1);
+pub(crate) fn fence_rejected(class: &LockClass) {
+    counter!("fencing_token_rejected_count", "class" => class.to_string()).increment(1);
 }
 
 pub(crate) fn recorded(entries: &[Entry]) {

@@ -27,13 +27,13 @@ pub struct Entry {
     pub key_seq: u64,
 }
 
-/// Every entry of every stream.
-pub async fn read_all(redis_url: &str) -> Result<Vec<Entry>> {
+/// Every entry of every stream of a domain.
+pub async fn read_all(redis_url: &str, domain: &str) -> Result<Vec<Entry>> {
     let client = Client::new(Config::from_url(redis_url)?, None, None, None);
     client.init().await?;
     let mut entries = Vec::new();
     for shard in 0..SHARDS {
-        let stream = format!("{{{PREFIX}:jobs:{shard}}}:events");
+        let stream = format!("{{{PREFIX}:{domain}:{shard}}}:events");
         let mut after = "-".to_owned();
         loop {
             let page: Vec<(String, HashMap<String, Vec<u8>>)> =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct JobRow {
@@ -66,14 +66,14 @@ pub async fn unfinished(admin: &PgPool) -> Result<i64> {
     Ok(unfinished.fetch_one(admin).await?)
 }
 
-pub async fn unpublished(admin: &PgPool) -> Result<i64> {
-    let unpublished = sqlx::query_scalar("SELECT count(*) FROM jobs.outbox WHERE published_at IS NULL");
-    Ok(unpublished.fetch_one(admin).await?)
+pub async fn unpublished(admin: &PgPool, schema: &str) -> Result<i64> {
+    let unpublished = AssertSqlSafe(format!("SELECT count(*) FROM {schema}.outbox WHERE published_at IS NULL"));
+    Ok(sqlx::query_scalar(unpublished).fetch_one(admin).await?)
 }
 
-/// Every event that the outbox was given: its bytes by its id.
-pub async fn outbox(admin: &PgPool) -> Result<BTreeMap<String, Vec<u8>>> {
-    let rows: Vec<(String, Vec<u8>)> =
-        sqlx::query_as("SELECT outbox_id::text, event_payload FROM jobs.outbox").fetch_all(admin).await?;
+/// Every event that a service's outbox was given: its bytes by its id.
+pub async fn outbox(admin: &PgPool, schema: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+    let rows = AssertSqlSafe(format!("SELECT outbox_id::text, event_payload FROM {schema}.outbox"));
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(rows).fetch_all(admin).await?;
     Ok(rows.into_iter().collect())
 }

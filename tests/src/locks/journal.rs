@@ -11,6 +11,7 @@ use super::history::{CLOCKS_DIFFER_US, Call, Told};
 pub struct Entry {
     pub resource_key: String,
     pub lease_id: String,
+    pub event_id: String,
     pub what: String,
     pub fence: i64,
     pub version: i64,
@@ -20,7 +21,7 @@ pub struct Entry {
 /// Every entry, resource by resource, in the order of versions.
 pub async fn read(admin: &PgPool) -> Result<Vec<Entry>> {
     let entries = sqlx::query_as(
-        "SELECT resource_key, lease_id::text, what, fence, version,
+        "SELECT resource_key, lease_id::text, event_id::text, what, fence, version,
              (extract(epoch FROM occurred_at) * 1000000)::bigint AS occurred_at_us
          FROM locks.locks ORDER BY tenant_id, project_id, class, resource_key, version",
     );
@@ -124,7 +125,15 @@ mod tests {
 
     fn entry(lease: &str, what: &str, fence: i64, version: i64) -> Entry {
         let (resource_key, lease_id, what) = ("r".into(), lease.into(), what.into());
-        Entry { resource_key, lease_id, what, fence, version, occurred_at_us: version * 1_000_000 }
+        Entry {
+            resource_key,
+            lease_id,
+            event_id: String::new(),
+            what,
+            fence,
+            version,
+            occurred_at_us: version * 1_000_000,
+        }
     }
 
     fn found(entries: &[Entry]) -> Vec<String> {

@@ -19,11 +19,12 @@ pub struct LocksRigSpec {
     pub fsync: bool,
     /// A PostgreSQL that fails over.
     pub patroni: bool,
+    pub relays: usize,
 }
 
 impl Default for LocksRigSpec {
     fn default() -> Self {
-        Self { lease_ttl: LEASE_TTL, stale_after: STALE_AFTER, fsync: false, patroni: false }
+        Self { lease_ttl: LEASE_TTL, stale_after: STALE_AFTER, fsync: false, patroni: false, relays: 0 }
     }
 }
 
@@ -42,7 +43,7 @@ impl LocksRig {
         let stack = builder
             .postgres(PostgresOptions { fsync: spec.fsync, ..Default::default() })
             .jobs(0)
-            .relays(0)
+            .relays(spec.relays)
             .locks(2)
             .locks_env("LEASES__TTL_MS", spec.lease_ttl.as_millis())
             .locks_env("LEASES__STALE_AFTER_MS", spec.stale_after.as_millis())

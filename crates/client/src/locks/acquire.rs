@@ -21,9 +21,9 @@ use crate::{
 
 /// A request for a lease. Awaited, it gives a [`LockGuard`]; [`unguarded`](Self::unguarded) gives the bare lease.
 ///
-/// It waits in one queue under one idempotency key: a call that broke off, or was refused by an instance that
-/// stops, is sent again at once and goes on waiting where it was. Dropped, it leaves the queue; a grant that is on its way then
-/// runs out by itself.
+/// It waits in one queue under one idempotency key: a call that was refused by an instance that stops, or that broke off
+/// with its instance, is sent again at once and goes on waiting where it was; one whose connection alone broke has left, and
+/// begins anew. Dropped, it leaves the queue; a grant that is on its way then runs out by itself.
 #[derive(Clone)]
 #[must_use = "nothing is asked for before it is awaited"]
 pub struct Acquire {

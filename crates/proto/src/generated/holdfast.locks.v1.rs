@@ -27,7 +27,8 @@ pub struct LeaseRef {
 pub struct HeldResource {
     #[prost(message, optional, tag = "1")]
     pub resource: ::core::option::Option<Resource>,
-    /// 1 or more, and more with every grant of this resource: across releases, expiries, restarts, failovers and restores. Whatever the
+    /// 1 or more, and more with every grant of this resource: across releases, expiries, restarts, and failovers and restores that lose grants, as long
+    /// as the database's clock is then not behind the last of these. Whatever the
     /// holder writes to keeps the highest token that it has seen, compares in the transaction that writes, and refuses a lower one.
     #[prost(uint64, tag = "2")]
     pub fencing_token: u64,
@@ -59,7 +60,7 @@ pub struct Lease {
     /// From the answer on, on a clock of one's own: at least as long as the way back took too long.
     #[prost(message, optional, tag = "9")]
     pub expires_in: ::core::option::Option<::prost_types::Duration>,
-    /// Heartbeat this often; a third of the time to live.
+    /// Heartbeat this often; a third of the time to live, in whole seconds where that is one or more.
     #[prost(message, optional, tag = "10")]
     pub heartbeat_interval: ::core::option::Option<::prost_types::Duration>,
     /// How often it was renewed, and how often it may be.
@@ -100,7 +101,7 @@ pub struct Lock {
     /// The highest token that was ever given; 0 where it was never held.
     #[prost(uint64, tag = "6")]
     pub fencing_token: u64,
-    /// Of its latest event: grows with every grant and every end of one.
+    /// Of its latest event: grows with every grant and every end of one, and with a rejected token that is told as an event.
     #[prost(uint64, tag = "7")]
     pub version: u64,
 }
@@ -124,7 +125,7 @@ pub mod lock {
         pub stale_at: ::core::option::Option<::prost_types::Timestamp>,
         #[prost(uint32, tag = "8")]
         pub renewals: u32,
-        /// Taken for a request for several resources that still waits for a later one: nobody works under it yet.
+        /// Taken for a request for several resources that still waits for a later one: nobody works under it yet, and it cannot be taken by force.
         #[prost(bool, tag = "9")]
         pub reserved: bool,
     }
@@ -134,7 +135,7 @@ pub mod lock {
 #[repr(i32)]
 pub enum MirrorState {
     Unspecified = 0,
-    /// `lock:<resource>` was written before the grant was answered, and by as many replicas as are configured.
+    /// `lock:<tenant>:<project>:<class>:<key>` was written before the grant was answered, and by as many replicas as are configured.
     Written = 1,
     /// It was not, or not by as many: Redis is away, or replicas are missing. PostgreSQL granted, and the lock holds.
     Degraded = 2,
@@ -184,7 +185,7 @@ pub struct AcquireTerms {
     /// How long the lease holds without a heartbeat, 1 s to the configured maximum; the configured default when absent.
     #[prost(message, optional, tag = "3")]
     pub ttl: ::core::option::Option<::prost_types::Duration>,
-    /// How long to wait, up to 1 h; absent or 0: not at all. The deadline of the call ends a wait as well.
+    /// How long to wait, up to 1 h; absent or 0: not at all. The deadline that the client sets, if any, ends a wait as well, and gives up its place.
     #[prost(message, optional, tag = "4")]
     pub wait: ::core::option::Option<::prost_types::Duration>,
     /// Whether a grant that could not be mirrored is released again; as configured when absent.
@@ -580,9 +581,11 @@ pub mod lock_service_client {
             self
         }
         /// Acquires one resource, waiting for it for up to wait. Fails with JOB_409_LOCKED: cause `held` where it is not free and wait is
-        /// none; `waited` where it was not free in time; `order` where the owner holds something that comes after it, or waits, with the order of classes in
-        /// the details. Fails with LOCK_404_NOT_FOUND where there is no such class; JOB_409_IDEMPOTENCY_CONFLICT where the key stands for another request;
-        /// INFRA_503_DEPENDENCY_DOWN, component `redis`, where require_mirror is set and the grant could not be mirrored: it was released again.
+        /// none; `waited` where it was not free in time; `superseded` where a later call under the same key waits in its place; `order` where the owner holds
+        /// something that comes after it, or waits, with the order of classes in the details. Fails with LOCK_404_NOT_FOUND where there is no such class;
+        /// JOB_409_IDEMPOTENCY_CONFLICT where the key stands for another request; RATE_429_THROTTLED where too many calls acquire through this instance;
+        /// INFRA_503_DEPENDENCY_DOWN, component `redis`, where require_mirror is set and the grant could not be mirrored: it was released again. A grant
+        /// that an earlier call under the key was told of is not: it is answered as DEGRADED.
         pub async fn acquire_lock(
             &mut self,
             request: impl tonic::IntoRequest<super::AcquireLockRequest>,
@@ -634,8 +637,9 @@ pub mod lock_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Extends a lease by its time to live from now: the heartbeat. Fails with LOCK_409_STALE_FENCE where the lease is over; LOCK_409_RENEWALS_EXHAUSTED
-        /// where it was renewed as often as it may be: finish, release and acquire again, behind those who wait.
+        /// Extends a lease by its time to live from now: the heartbeat. Fails with LOCK_409_STALE_FENCE where the lease is over, LOCK_404_NOT_FOUND where there never
+        /// was such a lease of this caller; LOCK_409_RENEWALS_EXHAUSTED where it was renewed as often as it may be: finish, release and acquire again, behind
+        /// those who wait.
         pub async fn renew_lock(
             &mut self,
             request: impl tonic::IntoRequest<super::RenewLockRequest>,
@@ -661,7 +665,7 @@ pub mod lock_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Ends a lease, all its resources. Repeated, it is answered the same. Fails with LOCK_409_STALE_FENCE where the lease was lost before it was
-        /// released: it ran out, or was taken by force.
+        /// released: it ran out, or was taken by force; LOCK_404_NOT_FOUND as RenewLock does.
         pub async fn release_lock(
             &mut self,
             request: impl tonic::IntoRequest<super::ReleaseLockRequest>,
@@ -688,7 +692,9 @@ pub mod lock_service_client {
         }
         /// Holds a lease for as long as the stream: the first message acquires or resumes, heartbeats renew, and a half-close releases. A broken
         /// stream releases nothing: the lease runs out, or the client resumes it on another stream. Loss is told at once. A wait is withdrawn when the stream
-        /// breaks. Ends with INFRA_503_DRAINING when the instance stops and AUTH_401_INVALID_TOKEN when the token expires: resume elsewhere.
+        /// breaks. Fails as AcquireLocks or, resumed, as RenewLock does, and with REQ_408_DEADLINE where the first message does not come within 10 s. Ends with
+        /// INFRA_503_DRAINING when the instance stops, a wait under an idempotency key keeping its place as AcquireLock's does, and AUTH_401_INVALID_TOKEN when
+        /// the token expires: resume elsewhere.
         pub async fn hold_lock(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::HoldLockRequest>,
@@ -713,7 +719,8 @@ pub mod lock_service_client {
                 .insert(GrpcMethod::new("holdfast.locks.v1.LockService", "HoldLock"));
             self.inner.streaming(req, path, codec).await
         }
-        /// Tells how a resource stands. One that was never locked is free.
+        /// Tells how a resource stands. One that was never locked is free. A lease that has run out is told of, its stale_at in the past, until somebody asks
+        /// for what it holds or a sweep ends it, a moment later.
         pub async fn get_lock(
             &mut self,
             request: impl tonic::IntoRequest<super::GetLockRequest>,
@@ -739,7 +746,7 @@ pub mod lock_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lists the resources that are held or waited for, in the order of the registry, with their waiters. Fails with REQ_400_INVALID_SCHEMA where the page
-        /// token is from another listing.
+        /// token is from another listing. Where a replica is configured for lists, what it tells may be as old as that allows.
         pub async fn list_locks(
             &mut self,
             request: impl tonic::IntoRequest<super::ListLocksRequest>,
@@ -765,7 +772,8 @@ pub mod lock_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Follows a resource: its state at once, and again after every change of its holder. States between two messages may be left
-        /// out; consumers that need every grant read the events. Ends with INFRA_503_DRAINING and AUTH_401_INVALID_TOKEN as HoldLock does.
+        /// out; consumers that need every grant read the events. Ends with INFRA_503_DRAINING and AUTH_401_INVALID_TOKEN as HoldLock does; fails with
+        /// RATE_429_THROTTLED where the instance has as many watches as it may.
         pub async fn watch_lock(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchLockRequest>,
@@ -818,7 +826,7 @@ pub mod lock_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Ends somebody's lease at once, before it is stale. For people that are owners or infra-approvers; recorded with the reason. Repeated, it
-        /// is answered the same. Fails with LOCK_404_NOT_FOUND where there is no such lease.
+        /// is answered the same. Fails with LOCK_404_NOT_FOUND where there is no such lease, or it is a request that still waits, by which a resource is merely reserved.
         pub async fn force_release_lock(
             &mut self,
             request: impl tonic::IntoRequest<super::ForceReleaseLockRequest>,
@@ -861,9 +869,11 @@ pub mod lock_service_server {
     #[async_trait]
     pub trait LockService: std::marker::Send + std::marker::Sync + 'static {
         /// Acquires one resource, waiting for it for up to wait. Fails with JOB_409_LOCKED: cause `held` where it is not free and wait is
-        /// none; `waited` where it was not free in time; `order` where the owner holds something that comes after it, or waits, with the order of classes in
-        /// the details. Fails with LOCK_404_NOT_FOUND where there is no such class; JOB_409_IDEMPOTENCY_CONFLICT where the key stands for another request;
-        /// INFRA_503_DEPENDENCY_DOWN, component `redis`, where require_mirror is set and the grant could not be mirrored: it was released again.
+        /// none; `waited` where it was not free in time; `superseded` where a later call under the same key waits in its place; `order` where the owner holds
+        /// something that comes after it, or waits, with the order of classes in the details. Fails with LOCK_404_NOT_FOUND where there is no such class;
+        /// JOB_409_IDEMPOTENCY_CONFLICT where the key stands for another request; RATE_429_THROTTLED where too many calls acquire through this instance;
+        /// INFRA_503_DEPENDENCY_DOWN, component `redis`, where require_mirror is set and the grant could not be mirrored: it was released again. A grant
+        /// that an earlier call under the key was told of is not: it is answered as DEGRADED.
         async fn acquire_lock(
             &self,
             request: tonic::Request<super::AcquireLockRequest>,
@@ -879,8 +889,9 @@ pub mod lock_service_server {
             tonic::Response<super::AcquireLocksResponse>,
             tonic::Status,
         >;
-        /// Extends a lease by its time to live from now: the heartbeat. Fails with LOCK_409_STALE_FENCE where the lease is over; LOCK_409_RENEWALS_EXHAUSTED
-        /// where it was renewed as often as it may be: finish, release and acquire again, behind those who wait.
+        /// Extends a lease by its time to live from now: the heartbeat. Fails with LOCK_409_STALE_FENCE where the lease is over, LOCK_404_NOT_FOUND where there never
+        /// was such a lease of this caller; LOCK_409_RENEWALS_EXHAUSTED where it was renewed as often as it may be: finish, release and acquire again, behind
+        /// those who wait.
         async fn renew_lock(
             &self,
             request: tonic::Request<super::RenewLockRequest>,
@@ -889,7 +900,7 @@ pub mod lock_service_server {
             tonic::Status,
         >;
         /// Ends a lease, all its resources. Repeated, it is answered the same. Fails with LOCK_409_STALE_FENCE where the lease was lost before it was
-        /// released: it ran out, or was taken by force.
+        /// released: it ran out, or was taken by force; LOCK_404_NOT_FOUND as RenewLock does.
         async fn release_lock(
             &self,
             request: tonic::Request<super::ReleaseLockRequest>,
@@ -905,18 +916,21 @@ pub mod lock_service_server {
             + 'static;
         /// Holds a lease for as long as the stream: the first message acquires or resumes, heartbeats renew, and a half-close releases. A broken
         /// stream releases nothing: the lease runs out, or the client resumes it on another stream. Loss is told at once. A wait is withdrawn when the stream
-        /// breaks. Ends with INFRA_503_DRAINING when the instance stops and AUTH_401_INVALID_TOKEN when the token expires: resume elsewhere.
+        /// breaks. Fails as AcquireLocks or, resumed, as RenewLock does, and with REQ_408_DEADLINE where the first message does not come within 10 s. Ends with
+        /// INFRA_503_DRAINING when the instance stops, a wait under an idempotency key keeping its place as AcquireLock's does, and AUTH_401_INVALID_TOKEN when
+        /// the token expires: resume elsewhere.
         async fn hold_lock(
             &self,
             request: tonic::Request<tonic::Streaming<super::HoldLockRequest>>,
         ) -> std::result::Result<tonic::Response<Self::HoldLockStream>, tonic::Status>;
-        /// Tells how a resource stands. One that was never locked is free.
+        /// Tells how a resource stands. One that was never locked is free. A lease that has run out is told of, its stale_at in the past, until somebody asks
+        /// for what it holds or a sweep ends it, a moment later.
         async fn get_lock(
             &self,
             request: tonic::Request<super::GetLockRequest>,
         ) -> std::result::Result<tonic::Response<super::GetLockResponse>, tonic::Status>;
         /// Lists the resources that are held or waited for, in the order of the registry, with their waiters. Fails with REQ_400_INVALID_SCHEMA where the page
-        /// token is from another listing.
+        /// token is from another listing. Where a replica is configured for lists, what it tells may be as old as that allows.
         async fn list_locks(
             &self,
             request: tonic::Request<super::ListLocksRequest>,
@@ -931,7 +945,8 @@ pub mod lock_service_server {
             + std::marker::Send
             + 'static;
         /// Follows a resource: its state at once, and again after every change of its holder. States between two messages may be left
-        /// out; consumers that need every grant read the events. Ends with INFRA_503_DRAINING and AUTH_401_INVALID_TOKEN as HoldLock does.
+        /// out; consumers that need every grant read the events. Ends with INFRA_503_DRAINING and AUTH_401_INVALID_TOKEN as HoldLock does; fails with
+        /// RATE_429_THROTTLED where the instance has as many watches as it may.
         async fn watch_lock(
             &self,
             request: tonic::Request<super::WatchLockRequest>,
@@ -947,7 +962,7 @@ pub mod lock_service_server {
             tonic::Status,
         >;
         /// Ends somebody's lease at once, before it is stale. For people that are owners or infra-approvers; recorded with the reason. Repeated, it
-        /// is answered the same. Fails with LOCK_404_NOT_FOUND where there is no such lease.
+        /// is answered the same. Fails with LOCK_404_NOT_FOUND where there is no such lease, or it is a request that still waits, by which a resource is merely reserved.
         async fn force_release_lock(
             &self,
             request: tonic::Request<super::ForceReleaseLockRequest>,

@@ -62,7 +62,7 @@ impl App {
         if current == Some(token) {
             return Ok(Checked { is_current: true, highest });
         }
-        metrics::fence_rejected(Some(&name.resource.class));
+        metrics::fence_rejected(&name.resource.class);
         // A resource that was never locked has no tokens to be stale, and nothing is kept of it because somebody asks.
         if fences.is_some() && self.rejections.is_due(&name) {
             let reject = Command::Reject { name, presented: token, cause: asking.cause() };

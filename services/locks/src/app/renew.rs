@@ -59,7 +59,7 @@ impl App {
     pub(super) async fn lost(&self, reach: &Reach, asking: &Asking, lease_id: LeaseId) -> Fault {
         match self.ending(reach, asking, lease_id).await {
             Ok(Some(Ending { what, class, .. })) => {
-                metrics::fence_rejected(Some(&class));
+                metrics::fence_rejected(&class);
                 error::lease_over(Some(&what))
             }
             Ok(None) => error::no_such_lease(),

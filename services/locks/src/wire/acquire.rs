@@ -152,8 +152,17 @@ fn wire_lease(lease: &Lease, expires_in: Duration) -> Option<pb::Lease> {
         expires_at: Some(timestamp(*expires_at)),
         stale_at: Some(timestamp(*stale_at)),
         expires_in: Some(wire_duration(expires_in)),
-        heartbeat_interval: Some(wire_duration(ttl / 3)),
+        heartbeat_interval: Some(wire_duration(heartbeat_interval(ttl))),
         renewals: count(*renewals),
         renewals_max: count(facts.terms.renewals_max),
     })
+}
+
+/// A third of the time to live; in whole seconds from one on.
+fn heartbeat_interval(ttl: Duration) -> Duration {
+    let third = ttl / 3;
+    match third.as_secs() {
+        0 => third,
+        seconds => Duration::from_secs(seconds),
+    }
 }

@@ -36,6 +36,33 @@ fn who_waits_for_longer_than_a_call_may_take_keeps_the_place() -> Result<()> {
     })
 }
 
+/// Calls that are given up while an instance stands still are its connection's affair, and not that of others on it.
+#[test]
+fn who_waits_is_not_disturbed_by_calls_that_are_given_up() -> Result<()> {
+    run(async {
+        let world = World::with(Settings::default()).await?;
+        let api = world.service("agent", &tenant());
+        let held = Ask::for_one("main").ttl_s(60).lease(&api).await?;
+        let (caller, ask) = (api.clone(), Ask::for_one("main").wait_s(60));
+        let waiting = tokio::spawn(async move { ask.lease(&caller).await });
+        queued(&api, "main", 1).await?;
+        world.first.process.pause()?;
+        let given_up: Vec<_> = (0..200)
+            .map(|number| {
+                let (caller, ask) = (api.clone(), Ask::for_one(&format!("r{number}")));
+                tokio::spawn(async move { tokio::time::timeout(Duration::from_millis(300), ask.lease(&caller)).await })
+            })
+            .collect();
+        for call in given_up {
+            ensure!(call.await?.is_err(), "it was answered while it stood still");
+        }
+        world.first.process.resume()?;
+        release(&api, &held).await?;
+        waiting.await??;
+        Ok(())
+    })
+}
+
 /// The same request on another instance goes on in its place.
 #[test]
 fn of_two_calls_that_wait_under_one_key_the_later_one_is_served() -> Result<()> {
