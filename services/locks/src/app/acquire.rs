@@ -142,6 +142,8 @@ enum End {
     Unanswered(Fault),
     /// It stands in the queue, unless it was granted and the answer was lost.
     Standing(Fault),
+    /// It stands there, and is to be refused, unless somebody has just handed it what it waits for.
+    InVain(Fault),
     /// It stands there, and is to go on standing there for whoever asks under its key.
     Kept(Fault),
     Left,
@@ -164,6 +166,7 @@ impl Attempt {
                 self.withdraw(true).await;
                 Err(fault)
             }
+            Err(End::InVain(fault)) => self.left_in_vain(fault).await,
             Err(End::Left) => {
                 self.withdraw(true).await;
                 return;
@@ -239,7 +242,7 @@ impl Attempt {
                     metrics::contended(&resource.class);
                     return Err(End::Refused(error::held(&resource)));
                 }
-                Outcome::Stale { .. } => return Err(End::Standing(error::held(&self.facts.resources[0]))),
+                Outcome::Stale { .. } => return Err(End::InVain(error::held(&self.facts.resources[0]))),
                 Outcome::OutOfOrder { after } => {
                     return Err(End::Refused(error::out_of_order(&self.app.core.order(), &after)));
                 }
@@ -290,7 +293,7 @@ impl Attempt {
             }),
             () = sleep(left_of_wait) => {
                 let resource = self.facts.resources.last().unwrap_or(&self.facts.resources[0]);
-                Err(End::Standing(error::waited_in_vain(resource)))
+                Err(End::InVain(error::waited_in_vain(resource)))
             }
             () = seat.woken(), if at_most.is_none() => Ok(()),
             () = sleep(at_most.unwrap_or_default()), if at_most.is_some() => Ok(()),
@@ -324,19 +327,37 @@ impl Attempt {
         Ok(Acquired { lease, mirrored, replayed, waited, expires_in })
     }
 
-    /// Gives up the place in the queue, or the grant. While it cannot be given up, nobody behind it is served: it is tried until it is.
-    async fn withdraw(&self, grant_too: bool) {
-        let command = || Command::Leave {
+    /// Gives up the place in the queue, and says that it was for nothing where that is so: it may have been granted in that moment.
+    async fn left_in_vain(&self, fault: Fault) -> Result<Acquired, Fault> {
+        let asked = Instant::now();
+        match self.app.command(self.leave(false)).await {
+            Ok(Outcome::Granted { lease, replayed, now }) => {
+                self.mirrored(Granted { lease: *lease, replayed, now, asked }).await
+            }
+            Ok(_) => Err(fault),
+            Err(unknown) => {
+                self.withdraw(true).await;
+                Err(unknown)
+            }
+        }
+    }
+
+    fn leave(&self, grant_too: bool) -> Command {
+        Command::Leave {
             owner: self.facts.owner.clone(),
             names: self.facts.names().collect(),
             call_id: self.call_id,
             grant_too,
             cause: self.cause.clone(),
-        };
-        if self.app.command(command()).await.is_ok() {
+        }
+    }
+
+    /// Gives up the place in the queue, or the grant. While it cannot be given up, nobody behind it is served: it is tried until it is.
+    async fn withdraw(&self, grant_too: bool) {
+        if self.app.command(self.leave(grant_too)).await.is_ok() {
             return;
         }
-        let (app, command) = (self.app.clone(), command());
+        let (app, command) = (self.app.clone(), self.leave(grant_too));
         tokio::spawn(async move {
             while !app.core.draining.is_cancelled() {
                 sleep(WITHDRAW_AGAIN_AFTER).await;

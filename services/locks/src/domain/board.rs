@@ -356,7 +356,10 @@ impl<'a> Board<'a> {
         let lease_id = lease.facts.lease_id;
         match &lease.state {
             State::Waiting(_) => self.withdraw(lease_id),
-            State::Held(_) if !grant_too => Outcome::Nothing,
+            State::Held(_) if !grant_too && lease.is_stale(self.now) => Outcome::Stale { lease_id },
+            State::Held(_) if !grant_too => {
+                Outcome::Granted { lease: Box::new(lease.clone()), replayed: false, now: self.now }
+            }
             State::Held(_) => self.end(lease_id, cause, |held, now| What::Released { held_ms: held_ms(held, now) }),
         }
     }

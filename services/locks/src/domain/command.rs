@@ -30,8 +30,8 @@ pub enum Command {
     Acquire { facts: Facts, call_id: Uuid, instance_id: InstanceId, waits: bool },
     /// Looks whether a lease that waits for this call can go on.
     Claim { tenant_id: TenantId, lease_id: LeaseId, call_id: Uuid },
-    /// Gives up the wait of this call, and, where `grant_too`, a grant that nobody was told of. Names what was asked for: so it stands behind a
-    /// transaction of the call that has not come to its end.
+    /// Gives up the wait of this call, and, where `grant_too`, a grant that nobody was told of; otherwise it tells of the grant. Names what was
+    /// asked for: so it stands behind a transaction of the call that has not come to its end.
     Leave { owner: Owner, names: Vec<Name>, call_id: Uuid, grant_too: bool, cause: Cause },
     /// By its holder.
     Release { reach: Reach, lease_id: LeaseId, cause: Cause },

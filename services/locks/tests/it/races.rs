@@ -1,5 +1,7 @@
 //! Two instances that have decided on what was so, and write one after the other: the second finds that something has moved.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use holdfast_ids::TenantId;
 use holdfast_testkit::Database;
@@ -100,6 +102,44 @@ fn a_release_hands_over_in_its_own_transaction() -> Result<()> {
         let together: i64 = sqlx::query_scalar(together).bind(tenant.as_str()).fetch_one(world.db.admin()).await?;
         // Now and then the release comes before its instance knows that somebody waits.
         ensure!(together >= 5, "{together} of 10");
+        Ok(())
+    })
+}
+
+/// Its time runs out while what it waits for is being handed over to it: either it is told of the grant, or there is none.
+#[test]
+fn a_grant_in_the_last_moment_is_told() -> Result<()> {
+    run(async {
+        let world = World::with(Settings::default()).await?;
+        let mut told = 0;
+        for _ in 0..5 {
+            let tenant = tenant();
+            let api = world.service("agent", &tenant);
+            let lease = Ask::for_one("main").lease(&api).await?;
+            let waits = asked(&api, Ask::for_one("main").wait(Duration::from_millis(700)));
+            queued(&api, "main", 1).await?;
+            let mut rival = world.db.admin().begin().await?;
+            kept(&mut rival, &tenant, "main").await?;
+            let caller = api.clone();
+            let released = tokio::spawn(async move { release(&caller, &lease).await });
+            world.db.is_waited_for(&mut rival, 1).await?;
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            rival.rollback().await?;
+            released.await??;
+            let entries = "SELECT what FROM locks.locks WHERE tenant_id = $1 ORDER BY version";
+            let entries = || sqlx::query_scalar::<_, String>(entries).bind(tenant.as_str()).fetch_all(world.db.admin());
+            match waits.await? {
+                Ok(_) => {
+                    assert_eq!(entries().await?, ["granted", "released", "granted"]);
+                    told += 1;
+                }
+                refusal => {
+                    assert_eq!(refused(refusal, Reason::Job409Locked).metadata["cause"], "waited");
+                    assert_eq!(entries().await?, ["granted", "released"]);
+                }
+            }
+        }
+        ensure!(told > 0, "no hand-over came in the last moment");
         Ok(())
     })
 }

@@ -190,6 +190,9 @@ fn a_grant_is_not_withdrawn_by_an_earlier_call_once_a_later_one_was_told_of_it()
         cause: cause("actor"),
     };
     assert_eq!(world.run(&[leave(first)]), [Outcome::Gone]);
+    let Command::Leave { owner, names, call_id, cause, .. } = leave(second) else { unreachable!() };
+    let told = world.run(&[Command::Leave { owner, names, call_id, grant_too: false, cause }]);
+    assert_eq!(granted(&told[0]), granted(&again[0]));
     assert!(matches!(world.run(&[leave(second)])[0], Outcome::Ended { .. }));
 }
 
