@@ -265,8 +265,10 @@ pub fn targets(measured: &Measured) -> Vec<(String, &'static str, Option<String>
     let renewals = renew_p95_ms(&heartbeats(measured, System::Holdfast, true));
     rows.push(("Database time of a heartbeat, p95, many locks held".to_owned(), "2 ms", at_most(renewals)));
     for (crowd, what) in [(CONTENDED, "3 wait for each lock"), (HOT, "64 wait for one lock")] {
-        let hand_over = middle(&cells(measured, System::Holdfast, crowd), |cell| cell.times.hand_over.p99_ms);
-        rows.push((format!("Hand-over p99, {what}"), "20 ms", hand_over.map(ms)));
+        for (system, with) in [(System::Holdfast, ""), (System::HoldfastWait, ", WAIT on a replica")] {
+            let hand_over = middle(&cells(measured, system, crowd), |cell| cell.times.hand_over.p99_ms);
+            rows.push((format!("Hand-over p99, {what}{with}"), "20 ms", hand_over.map(ms)));
+        }
     }
     rows
 }

@@ -109,6 +109,53 @@ fn a_guard_holds_longer_than_a_lease_and_learns_of_force() -> Result<()> {
     })
 }
 
+/// A resource is reserved without an event, and so without a new version.
+#[test]
+fn a_watch_tells_of_what_is_reserved() -> Result<()> {
+    run(async {
+        let stack = stack().start().await?;
+        let locks = client(&stack, &stack.locks[0].endpoint())?.locks();
+        let later = locks.acquire(key("b")).owner("holder").await?;
+        let mut states = locks.watch("", &key("a"));
+        assert!(states.try_next().await?.is_some_and(|lock| lock.holder.is_none()));
+        let both = locks.acquire_all([key("a"), key("b")]).owner("both").wait(SOON);
+        let waiting = tokio::spawn(both.into_future());
+        let reserved = states.try_next().await?.and_then(|lock| lock.holder).expect("it is taken");
+        assert!(reserved.reserved && reserved.owner == "both");
+        later.release().await?;
+        let granted = states.try_next().await?.and_then(|lock| lock.holder).expect("it is taken");
+        assert!(!granted.reserved && granted.lease_id == reserved.lease_id);
+        waiting.await??.release().await?;
+        Ok(())
+    })
+}
+
+/// One call, however long the wait: another one would begin at the end of the queue.
+#[test]
+fn a_wait_is_longer_than_a_call_may_take() -> Result<()> {
+    run(async {
+        let stack = stack().locks_env("GRPC__DEADLINE_MAX_MS", 500).start().await?;
+        let locks = client(&stack, &stack.locks[0].endpoint())?.locks();
+        let held = locks.acquire(key("a")).owner("holder").await?;
+        let waits = |owner: &'static str| tokio::spawn(locks.acquire(key("a")).owner(owner).wait(SOON).into_future());
+        let stand = |count: u32| {
+            let locks = &locks;
+            async move { locks.get("", &key("a")).await.is_ok_and(|lock| lock.waiter_count == count) }
+        };
+        let first = waits("first");
+        eventually(|| stand(1), SOON).await?;
+        let second = waits("second");
+        eventually(|| stand(2), SOON).await?;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        held.release().await?;
+        let first = first.await??;
+        ensure!(!second.is_finished(), "it was served before the first");
+        first.release().await?;
+        second.await??.release().await?;
+        Ok(())
+    })
+}
+
 #[test]
 fn a_waiter_keeps_its_place_when_its_instance_stops() -> Result<()> {
     run(async {
