@@ -267,6 +267,9 @@ impl Client {
             };
             let error = error.sent(&request_id, course.attempts);
             self.shared.note(&picked, &error);
+            if course.was_served() {
+                course.token_renewed = false;
+            }
             let is_refused_token = error.is(Reason::Auth401InvalidToken) && !course.token_renewed;
             if is_refused_token && let Some(refused) = authorization {
                 course.token_renewed = true;
@@ -364,6 +367,11 @@ impl<'a> Course<'a> {
         self.attempts += 1;
     }
 
+    /// Whether the latest attempt was not refused, but waited.
+    fn was_served(&self) -> bool {
+        self.terms.waits && self.began.elapsed() > SERVED_AFTER
+    }
+
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -374,7 +382,7 @@ impl<'a> Course<'a> {
         {
             return None;
         }
-        if self.terms.waits && self.began.elapsed() > SERVED_AFTER {
+        if self.was_served() {
             (self.moves, self.retries) = (0, 0);
         }
         // An instance that stops has been left by a new connection, which may lead elsewhere even where it is the only

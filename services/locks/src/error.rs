@@ -60,6 +60,11 @@ pub fn superseded() -> Fault {
         .with("cause", "superseded")
 }
 
+pub fn token_expired() -> Fault {
+    Fault::new(Reason::Auth401InvalidToken, "the token has expired; connect again with a new one")
+        .with("cause", "token_expired")
+}
+
 pub fn draining() -> Fault {
     Fault::new(Reason::Infra503Draining, "this instance is shutting down; the same request keeps its place on another")
 }

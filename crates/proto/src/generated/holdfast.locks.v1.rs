@@ -489,8 +489,9 @@ pub mod lock_service_client {
     /// believe in a lease that is over: only the resource itself, by comparing tokens, keeps its writes out.
     ///
     /// Waiters of a resource are served first come, first served. A waiter that cancels or disconnects leaves at once. One whose instance
-    /// died, or drains, keeps its place for as long as that instance's own lease, 3 s at most: the same request, under the
-    /// idempotency key that it was sent with, sent to any instance within that time, goes on waiting where it was. After a grant the same request
+    /// died, or drains, keeps its place for as long as that instance's own lease, 3 s at most; one whose token expires is refused with
+    /// AUTH_401_INVALID_TOKEN, and keeps it for a quarter of a second: the same request, under the idempotency key that it was sent with, sent to any
+    /// instance within that time, goes on waiting where it was. After a grant the same request
     /// is answered with that grant for as long as it holds.
     ///
     /// Deadlock is impossible by order: one owner takes resources in the order of the registry (by class, then project and key). A request for a
@@ -980,8 +981,9 @@ pub mod lock_service_server {
     /// believe in a lease that is over: only the resource itself, by comparing tokens, keeps its writes out.
     ///
     /// Waiters of a resource are served first come, first served. A waiter that cancels or disconnects leaves at once. One whose instance
-    /// died, or drains, keeps its place for as long as that instance's own lease, 3 s at most: the same request, under the
-    /// idempotency key that it was sent with, sent to any instance within that time, goes on waiting where it was. After a grant the same request
+    /// died, or drains, keeps its place for as long as that instance's own lease, 3 s at most; one whose token expires is refused with
+    /// AUTH_401_INVALID_TOKEN, and keeps it for a quarter of a second: the same request, under the idempotency key that it was sent with, sent to any
+    /// instance within that time, goes on waiting where it was. After a grant the same request
     /// is answered with that grant for as long as it holds.
     ///
     /// Deadlock is impossible by order: one owner takes resources in the order of the registry (by class, then project and key). A request for a

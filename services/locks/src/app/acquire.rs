@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::waiting::{HandedOver, Seat};
 use super::{App, Asking, Time, authorise};
 use crate::domain::board::system;
-use crate::domain::command::{Cause, Command, Outcome};
+use crate::domain::command::{Command, Outcome};
 use crate::domain::lease::{Facts, Lease, Owner, Terms};
 use crate::domain::resource::Resource;
 use crate::{error, metrics};
@@ -68,7 +68,7 @@ impl App {
         let left = CancellationToken::new();
         let attempt = Attempt {
             app: self.clone(),
-            cause: asking.cause(),
+            asking: asking.clone(),
             facts,
             call_id: Uuid::now_v7(),
             wait: request.wait,
@@ -127,7 +127,7 @@ struct Attempt {
     app: App,
     facts: Facts,
     call_id: Uuid,
-    cause: Cause,
+    asking: Asking,
     wait: Duration,
     require_mirror: bool,
     began: Instant,
@@ -286,17 +286,22 @@ impl Attempt {
         tokio::select! {
             biased;
             () = self.left.cancelled() => Err(End::Left),
-            () = self.app.core.draining.cancelled() => Err(match self.facts.idempotency_key {
-                Some(_) => End::Kept(error::draining()),
-                // Nobody can take it up again.
-                None => End::Standing(error::draining()),
-            }),
+            () = self.app.core.draining.cancelled() => Err(self.kept(error::draining())),
+            () = self.asking.token_expiry() => Err(self.kept(error::token_expired())),
             () = sleep(left_of_wait) => {
                 let resource = self.facts.resources.last().unwrap_or(&self.facts.resources[0]);
                 Err(End::InVain(error::waited_in_vain(resource)))
             }
             () = seat.woken(), if at_most.is_none() => Ok(()),
             () = sleep(at_most.unwrap_or_default()), if at_most.is_some() => Ok(()),
+        }
+    }
+
+    /// Under a key somebody can take it up again.
+    fn kept(&self, fault: Fault) -> End {
+        match self.facts.idempotency_key {
+            Some(_) => End::Kept(fault),
+            None => End::Standing(fault),
         }
     }
 
@@ -348,7 +353,7 @@ impl Attempt {
             names: self.facts.names().collect(),
             call_id: self.call_id,
             grant_too,
-            cause: self.cause.clone(),
+            cause: self.asking.cause(),
         }
     }
 

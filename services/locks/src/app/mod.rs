@@ -13,13 +13,14 @@ pub mod waiting;
 pub mod watch;
 
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use holdfast_caller::Caller;
 use holdfast_ids::{InstanceId, LeaseId};
 use holdfast_pg::coalescer::{Coalescer, Limits as Batching};
 use holdfast_pg::{AppDb, DbError, ReadDb, TaskDb};
 use tokio::sync::broadcast;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::command::Cause;
@@ -43,6 +44,11 @@ pub struct Asking {
 }
 
 impl Asking {
+    /// Returns once the caller's token has expired.
+    pub async fn token_expiry(&self) {
+        sleep(self.caller.expires_at.duration_since(SystemTime::now()).unwrap_or_default()).await;
+    }
+
     pub fn cause(&self) -> Cause {
         Cause {
             actor_id: self.caller.actor.clone(),

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use super::{Rpc, token_expiry};
+use super::Rpc;
 use crate::app::Asking;
 use crate::app::acquire::Request;
 use crate::domain::Time;
@@ -96,17 +96,14 @@ impl Session {
         let first = self.first().await?;
         let (asking, draining) = (self.asking.clone(), self.rpc.app.core.draining.clone());
         let grant = match first {
-            First::Acquire(request) => tokio::select! {
-                grant = self.acquire(*request) => grant?,
-                fault = token_expiry(&asking) => return Err(End::Because(fault)),
-            },
+            First::Acquire(request) => self.acquire(*request).await?,
             First::Resume { tenant_id, lease_id } => self.resume(tenant_id, lease_id).await?,
         };
         let (tenant_id, lease_id) = (grant.tenant_id.clone(), grant.lease_id);
         let out = self.out.clone();
         let end = tokio::select! {
             end = self.keep(grant, revoked) => end,
-            fault = token_expiry(&asking) => End::Because(fault),
+            () = asking.token_expiry() => End::Because(error::token_expired()),
             () = draining.cancelled() => End::Because(error::draining()),
             () = out.closed() => End::Left,
         };

@@ -5,9 +5,7 @@ mod hold;
 mod locks;
 mod watch;
 
-use std::time::SystemTime;
-
-use holdfast_fault::{Fault, Reason};
+use holdfast_fault::Fault;
 use holdfast_proto::locks::v1::lock_class_service_server::LockClassServiceServer;
 use holdfast_proto::locks::v1::lock_service_server::LockServiceServer;
 use holdfast_runtime::{REQUEST_BYTES_MAX, RequestContext};
@@ -39,12 +37,4 @@ fn open<T>(request: Request<T>) -> Result<(Asking, T), Fault> {
         deadline: context.deadline,
     };
     Ok((asking, request.into_inner()))
-}
-
-/// When a stream has to end because its token does.
-async fn token_expiry(asking: &Asking) -> Fault {
-    let expires_in = asking.caller.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
-    tokio::time::sleep(expires_in).await;
-    Fault::new(Reason::Auth401InvalidToken, "the token has expired; connect again with a new one")
-        .with("cause", "token_expired")
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{Rpc, token_expiry};
+use super::Rpc;
 use crate::app::Asking;
 use crate::app::watch::Watcher;
 use crate::domain::resource::Resource;
@@ -36,7 +36,7 @@ pub(super) async fn begin(
     tokio::spawn(async move {
         let end = tokio::select! {
             end = follow(watcher, &out) => end,
-            fault = token_expiry(&asking) => Some(fault),
+            () = asking.token_expiry() => Some(error::token_expired()),
             () = draining.cancelled() => Some(error::draining()),
             () = out.closed() => None,
         };

@@ -66,6 +66,20 @@ fn a_stream_that_is_half_closed_releases_its_lease() -> Result<()> {
 }
 
 #[test]
+fn a_stream_begins_with_a_message_and_soon() -> Result<()> {
+    run(async {
+        let world = World::shared().await?;
+        let api = world.service("agent", &tenant());
+        let mut silent = api.hold(None).await?;
+        let mut empty = api.hold(None).await?;
+        empty.half_close();
+        assert_eq!(fields(&refused(empty.next().await, Reason::Req400MissingField)), ["message"]);
+        refused(silent.next().await, Reason::Req408Deadline);
+        Ok(())
+    })
+}
+
+#[test]
 fn a_stream_that_is_cut_releases_nothing_and_another_one_resumes_it() -> Result<()> {
     run(async {
         let world = World::shared().await?;

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use holdfast_caller::issuer::TokenSpec;
 
 use crate::acquiring::queued;
 use crate::asks::{Ask, release};
-use crate::support::{Reason, SOON, Settings, World, eventually, refused, run, tenant};
+use crate::support::{Reason, SOON, Settings, World, actor, eventually, refused, run, tenant};
 
 /// The longest that a call may take ends no wait, which would go on at the end of the queue.
 #[test]
@@ -31,6 +32,40 @@ fn who_waits_for_longer_than_a_call_may_take_keeps_the_place() -> Result<()> {
         ensure!(granted.waited.is_some_and(|waited| waited.seconds >= 2), "{granted:?}");
         ensure!(!second.is_finished());
         release(&api, &granted.lease.expect("a lease")).await?;
+        second.await??;
+        Ok(())
+    })
+}
+
+/// A token that ends does not end a wait for whoever has the next one.
+#[test]
+fn a_wait_ends_with_its_token_and_goes_on_with_another() -> Result<()> {
+    run(async {
+        // A place that nobody stands at is kept until the second look.
+        let world = World::with(Settings::default().set("waits.poll_ms", 2_000)).await?;
+        let tenant = tenant();
+        let api = world.service("agent", &tenant);
+        let held = Ask::for_one("main").ttl_s(60).lease(&api).await?;
+        let spec = TokenSpec::service(actor("agent"), tenant.clone());
+        // Whole seconds in a token: two are at least one.
+        let ends_soon = world.caller(spec.lifetime(Duration::from_secs(2)));
+        let ask = Ask::for_one("main").owner("first").key("first").wait_s(60);
+        let (first, again) = (ask.clone(), ask);
+        let first = tokio::spawn(async move { first.of(&ends_soon).await });
+        queued(&api, "main", 1).await?;
+        let (caller, ask) = (api.clone(), Ask::for_one("main").owner("second").wait_s(60));
+        let second = tokio::spawn(async move { ask.lease(&caller).await });
+        queued(&api, "main", 2).await?;
+
+        let refusal = refused(first.await?, Reason::Auth401InvalidToken);
+        assert_eq!(refusal.metadata["cause"], "token_expired");
+        let caller = api.clone();
+        let again = tokio::spawn(async move { again.lease(&caller).await });
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        release(&api, &held).await?;
+        let again = again.await??;
+        ensure!(!second.is_finished(), "it was served before the first");
+        release(&api, &again).await?;
         second.await??;
         Ok(())
     })

@@ -72,8 +72,8 @@ impl Api {
     }
 
     /// A stream that holds a lease, from its first message on.
-    pub async fn hold(&self, first: pb::hold_lock_request::Message) -> Result<Hold, Status> {
-        Hold::open(self.channel.clone(), |stream| self.request(stream), first).await
+    pub async fn hold(&self, first: impl Into<Option<pb::hold_lock_request::Message>>) -> Result<Hold, Status> {
+        Hold::open(self.channel.clone(), |stream| self.request(stream), first.into()).await
     }
 
     pub async fn watch(&self, resource: pb::Resource) -> Result<Watch, Status> {

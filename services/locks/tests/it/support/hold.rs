@@ -29,7 +29,7 @@ impl Hold {
     pub(super) async fn open(
         channel: Channel,
         request: impl FnOnce(ReceiverStream<pb::HoldLockRequest>) -> Request<ReceiverStream<pb::HoldLockRequest>>,
-        first: In,
+        first: Option<In>,
     ) -> Result<Self, Status> {
         let (requests, stream) = mpsc::channel(64);
         let cut = CancellationToken::new();
@@ -40,7 +40,9 @@ impl Hold {
         let responses =
             LockServiceClient::new(channel).hold_lock(request(ReceiverStream::new(stream))).await?.into_inner();
         let hold = Self { cut, requests: Some(requests), responses };
-        hold.say(first).await;
+        if let Some(first) = first {
+            hold.say(first).await;
+        }
         Ok(hold)
     }
 
