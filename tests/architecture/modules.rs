@@ -68,7 +68,8 @@ const RULES: &[Rules] = &[
             ("metrics", &["domain"]),
             ("error", &["domain"]),
             ("config", &["app"]),
-            ("access", &[]),
+            // How long a request may wait.
+            ("access", &["domain"]),
         ],
         libraries: &[
             ("tonic", &["rpc", "wire"]),

@@ -4,7 +4,7 @@
 use holdfast_caller::{Kind, Role};
 use holdfast_runtime::Access;
 
-use crate::wire::acquire::WAIT_MAX;
+use crate::domain::lease::WAIT_MAX;
 
 use Kind::{Agent, Service, User, Worker};
 use Role::{Admin, InfraApprover, Owner, ProjectMaintainer, Viewer};

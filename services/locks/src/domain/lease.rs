@@ -1,11 +1,16 @@
 //! A lease, held or waited for.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use holdfast_ids::{ActorId, IdempotencyKey, InstanceId, LeaseId, LockOwner, ProjectId, TenantId};
 use uuid::Uuid;
 
 use super::Time;
 use super::resource::{Name, Resource};
+
+/// How long a request may wait.
+pub const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// How long a lease holds, and how often it may be renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,14 +11,13 @@ use holdfast_runtime::field::{duration, id, optional_id, required, timestamp, wi
 use super::lock::{count, resource, wire_resource};
 use crate::app::acquire::{Acquired, Request};
 use crate::app::read::Resumed;
-use crate::domain::lease::{Held, Lease};
+use crate::domain::lease::{Held, Lease, WAIT_MAX};
 use crate::domain::order::Order;
 use crate::domain::resource::Resource;
 use crate::error;
 
 const RESOURCES_MAX: usize = 64;
 const TTL_MIN: Duration = Duration::from_secs(1);
-pub const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// What a request is held to, beside its form.
 #[derive(Debug, Clone, Copy)]
