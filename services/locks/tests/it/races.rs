@@ -111,8 +111,10 @@ fn a_release_hands_over_in_its_own_transaction() -> Result<()> {
 fn a_grant_in_the_last_moment_is_told() -> Result<()> {
     run(async {
         let world = World::with(Settings::default()).await?;
-        let mut told = 0;
-        for _ in 0..5 {
+        let (mut told, mut tries) = (0, 0);
+        // On a busy machine the moment may be missed.
+        while tries < 3 || (told == 0 && tries < 20) {
+            tries += 1;
             let tenant = tenant();
             let api = world.service("agent", &tenant);
             let lease = Ask::for_one("main").lease(&api).await?;
