@@ -13,6 +13,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 use crate::{
+    REQUEST_BYTES_MAX,
     access::Access,
     config::{ConfigError, GrpcConfig},
     edge::{EdgeLayer, measures},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// The largest request, so that it comes without a wait for leave.
-const STREAM_WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = REQUEST_BYTES_MAX as u32;
 const CONNECTION_WINDOW_MIN: u32 = 4 * STREAM_WINDOW;
 /// Two small frames waiting for each call.
 const WINDOW_PER_CALL: u32 = 1024;

@@ -146,7 +146,8 @@ fn a_wait_is_longer_than_a_call_may_take() -> Result<()> {
         eventually(|| stand(1), SOON).await?;
         let second = waits("second");
         eventually(|| stand(2), SOON).await?;
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let in_vain = locks.acquire(key("a")).owner("third").wait(Duration::from_millis(1500)).await.unwrap_err();
+        assert_eq!(in_vain.metadata["cause"], "waited", "{in_vain}");
         held.release().await?;
         let first = first.await??;
         ensure!(!second.is_finished(), "it was served before the first");

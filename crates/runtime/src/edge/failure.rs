@@ -98,3 +98,16 @@ pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("the method panicked: {}", text.unwrap_or("without a message"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_broke_with_its_connection_is_no_fault_of_the_request() {
+        let broke = Status::resource_exhausted("h2 protocol error: error reading a body from connection");
+        assert_eq!(catalogued(broke, Place::Head).code(), Code::Cancelled);
+        let large = catalogued(Status::resource_exhausted("too much"), Place::Head);
+        assert_eq!(large.code(), Code::InvalidArgument, "{large:?}");
+    }
+}

@@ -61,7 +61,9 @@ fn a_wait_ends_with_its_token_and_goes_on_with_another() -> Result<()> {
         assert_eq!(refusal.metadata["cause"], "token_expired");
         let caller = api.clone();
         let again = tokio::spawn(async move { again.lease(&caller).await });
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        // Longer than a place is kept that nobody stands at.
+        let in_vain = Ask::for_one("main").wait_s(5).of(&api).await;
+        assert_eq!(refused(in_vain, Reason::Job409Locked).metadata["cause"], "waited");
         release(&api, &held).await?;
         let again = again.await??;
         ensure!(!second.is_finished(), "it was served before the first");
